@@ -1,0 +1,57 @@
+"""The ``frspec`` command: finds the verb, imports only its module, and turns a ``UserError`` into one line.
+
+A new verb is one module in this folder with a click command of the same name, and one line in ``VERBS``.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import NoReturn
+
+import click
+
+from frspec.errors import UserError
+
+VERBS = {
+    "rank": "Count the tokens of a corpus and write the ranking.",
+    "show": "Print a ranking's provenance and coverage.",
+    "train": "Train an EAGLE draft head for a target model.",
+    "generate": "Generate text, streamed to stdout.",
+    "bench": "Compare drafting methods in one run.",
+}
+
+
+class Verbs(click.Group):
+    """Lists verbs without importing them: ``--help`` must answer at once."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        if cmd_name not in VERBS:
+            return None
+        module = importlib.import_module(f"frspec.cli.{cmd_name}")
+        command = getattr(module, cmd_name)
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        with formatter.section("Commands"):
+            formatter.write_dl(list(VERBS.items()))
+
+
+@click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(package_name="frspec", message="frspec %(version)s")
+def frspec() -> None:
+    """Faster text generation from large-vocabulary language models, without changing one token."""
+
+
+def main() -> NoReturn:
+    """Run the command line; exit 1 on a ``UserError``, 2 on wrong usage, 130 on Ctrl-C."""
+    try:
+        frspec(prog_name="frspec", standalone_mode=True)
+    except UserError as error:
+        print(f"frspec: {error}", file=sys.stderr)
+        sys.exit(1)
+    sys.exit(0)

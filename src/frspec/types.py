@@ -1,0 +1,222 @@
+"""The nouns every floor shares.
+
+Knows: what a request asks for, what a draft looks like, what comes out. Does not know: how any of it is made.
+Names and defaults of ``SamplingParams`` and ``RequestOutput`` are those of vLLM's offline API.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from math import isfinite
+from typing import TYPE_CHECKING
+
+from frspec.errors import UserError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass(frozen=True)
+class SamplingParams:
+    """What one request asks of the sampler; the fields mean what they mean in vLLM.
+
+    ``temperature`` 0 is greedy. ``top_k`` -1 or 0 and ``top_p`` 1 switch their filters off. The order is
+    ``logit_bias``, ``bad_words``, ``min_tokens``, penalties, ``temperature``, ``min_p``, ``top_k``, ``top_p``.
+    ``seed`` None draws a fresh seed for the request; the one used is in ``RequestOutput.seed``.
+
+    Raises:
+        UserError: on a value that no request could mean.
+    """
+
+    n: int = 1
+    temperature: float = 1.0
+    top_p: float = 1.0
+    top_k: int = -1
+    min_p: float = 0.0
+    seed: int | None = None
+    max_tokens: int | None = 16
+    min_tokens: int = 0
+    stop: str | Sequence[str] = ()
+    stop_token_ids: Sequence[int] = ()
+    bad_words: Sequence[str] = ()
+    include_stop_str_in_output: bool = False
+    ignore_eos: bool = False
+    repetition_penalty: float = 1.0
+    presence_penalty: float = 0.0
+    frequency_penalty: float = 0.0
+    logit_bias: Mapping[int, float] | None = None
+    logprobs: int | None = None
+    prompt_logprobs: int | None = None
+    skip_special_tokens: bool = True
+
+    def __post_init__(self) -> None:
+        stop = (self.stop,) if isinstance(self.stop, str) else tuple(self.stop)
+        object.__setattr__(self, "stop", stop)
+        object.__setattr__(self, "stop_token_ids", tuple(self.stop_token_ids))
+        object.__setattr__(self, "bad_words", tuple(self.bad_words))
+        for name, (fits, wanted) in self._limits().items():
+            if not fits:
+                raise UserError(f"{name}={getattr(self, name)!r} is impossible; it must be {wanted}")
+
+    def _limits(self) -> dict[str, tuple[bool, str]]:
+        def number(value: float) -> bool:
+            return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
+
+        def count(value: int | None, least: int) -> bool:
+            return isinstance(value, int) and not isinstance(value, bool) and value >= least
+
+        top = self.max_tokens
+        return {
+            "n": (count(self.n, 1), "a whole number of at least 1"),
+            "temperature": (number(self.temperature) and self.temperature >= 0, "a finite number of at least 0"),
+            "top_p": (number(self.top_p) and 0 < self.top_p <= 1, "above 0 and at most 1"),
+            "top_k": (count(self.top_k, -1), "-1 or 0 (off) or a whole number of at least 1"),
+            "min_p": (number(self.min_p) and 0 <= self.min_p <= 1, "from 0 to 1"),
+            "seed": (self.seed is None or count(self.seed, -(2**63)) and self.seed < 2**63, "a 64-bit integer"),
+            "max_tokens": (top is None or count(top, 1), "a whole number of at least 1"),
+            "min_tokens": (
+                count(self.min_tokens, 0) and (top is None or self.min_tokens <= top),
+                "from 0 to max_tokens",
+            ),
+            "stop": (all(isinstance(s, str) and s for s in self.stop), "strings that are not empty"),
+            "stop_token_ids": (all(count(i, 0) for i in self.stop_token_ids), "token ids of at least 0"),
+            "bad_words": (all(isinstance(w, str) and w for w in self.bad_words), "strings that are not empty"),
+            "repetition_penalty": (number(self.repetition_penalty) and self.repetition_penalty > 0, "above 0"),
+            "presence_penalty": (number(self.presence_penalty) and abs(self.presence_penalty) <= 2, "from -2 to 2"),
+            "frequency_penalty": (number(self.frequency_penalty) and abs(self.frequency_penalty) <= 2, "from -2 to 2"),
+            "logit_bias": (
+                all(count(i, 0) and number(b) for i, b in (self.logit_bias or {}).items()),
+                "a map from token ids to finite numbers",
+            ),
+            "logprobs": (self.logprobs is None or count(self.logprobs, 0), "None or at least 0"),
+            "prompt_logprobs": (self.prompt_logprobs is None or count(self.prompt_logprobs, 0), "None or at least 0"),
+        }
+
+
+@dataclass(frozen=True)
+class TokenTree:
+    """A drafted tree, root first and every parent before its children.
+
+    ``tokens`` [N] int64: node 0 is the last token of the text itself, the others are drafts.
+    ``parents`` [N] int64: the index of each node's parent; the root's is 0.
+    ``depths`` [N] int64: 0 for the root. At most one child per token under a node. A chain is a tree.
+    """
+
+    tokens: Tensor
+    parents: Tensor
+    depths: Tensor
+
+    def __len__(self) -> int:
+        return self.tokens.shape[0]
+
+    @staticmethod
+    def chain(tokens: Sequence[int]) -> TokenTree:
+        """The tree whose only path is ``tokens`` (root first)."""
+        import torch
+
+        steps = torch.arange(len(tokens))
+        return TokenTree(torch.tensor(tokens, dtype=torch.int64), (steps - 1).clamp_(min=0), steps)
+
+    def is_chain(self) -> bool:
+        """Whether every node is the child of the one before it."""
+        return bool(self.depths[-1] == len(self) - 1)
+
+    def ancestors(self) -> Tensor:
+        """[N, N] bool: row i marks node i and all nodes above it."""
+        import torch
+
+        own = torch.eye(len(self), dtype=torch.bool, device=self.tokens.device)
+        seen = own
+        for _ in range(int(self.depths.max())):
+            seen = own | seen[self.parents]
+        return seen
+
+    def check(self) -> None:
+        """Assert the invariants above; for tests and for new drafters."""
+        parents, depths, tokens = self.parents.tolist(), self.depths.tolist(), self.tokens.tolist()
+        assert parents[0] == 0 and depths[0] == 0, "the root comes first"
+        for node in range(1, len(self)):
+            assert parents[node] < node, "a parent comes before its children"
+            assert depths[node] == depths[parents[node]] + 1, "a depth is its parent's plus one"
+        edges = list(zip(parents[1:], tokens[1:], strict=True))
+        assert len(set(edges)) == len(edges), "one child per token under a node"
+
+
+@dataclass(frozen=True)
+class Logprob:
+    """One token's natural-log probability under the unprocessed target, and its 1-based place."""
+
+    logprob: float
+    rank: int
+    decoded_token: str | None = None
+
+
+@dataclass
+class StepStats:
+    """Seconds and counts that add up over steps; where the time went and what it bought."""
+
+    target_passes: int = 0
+    emitted: int = 0
+    drafted_per_position: list[int] = field(default_factory=list)
+    accepted_per_position: list[int] = field(default_factory=list)
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def mean_acceptance_length(self) -> float:
+        """Tokens emitted per target pass, the target's own token included; 1.0 means no gain."""
+        return self.emitted / self.target_passes if self.target_passes else 0.0
+
+    def count(self, drafted_depths: Sequence[int], accepted: int, emitted: int) -> None:
+        """Add one verified tree: the depth of each drafted node, the accepted length, the tokens kept."""
+        deepest = max(drafted_depths, default=0)
+        missing = deepest - len(self.drafted_per_position)
+        self.drafted_per_position += [0] * missing
+        self.accepted_per_position += [0] * missing
+        for depth in drafted_depths:
+            self.drafted_per_position[depth - 1] += 1
+        for position in range(accepted):
+            self.accepted_per_position[position] += 1
+        self.target_passes += 1
+        self.emitted += emitted
+
+
+@dataclass
+class RequestMetrics(StepStats):
+    """``StepStats`` of one request, with the wall-clock times its user saw (seconds)."""
+
+    time_to_first_token: float | None = None
+    decode_seconds: float = 0.0
+
+    @property
+    def tokens_per_second(self) -> float:
+        """Emitted tokens after the first over the time since the first."""
+        later = self.emitted - 1
+        return later / self.decode_seconds if later > 0 and self.decode_seconds > 0 else 0.0
+
+
+@dataclass
+class CompletionOutput:
+    """One of a request's ``n`` completions. ``finish_reason``: "stop", "length", "abort" or None (running)."""
+
+    index: int
+    text: str
+    token_ids: list[int]
+    cumulative_logprob: float | None = None
+    logprobs: list[dict[int, Logprob]] | None = None
+    finish_reason: str | None = None
+    stop_reason: int | str | None = None
+
+
+@dataclass
+class RequestOutput:
+    """What a prompt has become so far; complete when ``finished``."""
+
+    request_id: str
+    prompt: str | None
+    prompt_token_ids: list[int]
+    outputs: list[CompletionOutput]
+    finished: bool
+    seed: int
+    metrics: RequestMetrics
+    prompt_logprobs: list[dict[int, Logprob] | None] | None = None

@@ -1,0 +1,22 @@
+"""What tests share: where the real data are, and the trained model among them."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+DATA = Path(os.environ.get("FRSPEC_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
+
+
+@pytest.fixture(scope="session")
+def data() -> Path:
+    """The folder of real test data, or a skip that says it is absent."""
+    if not DATA.is_dir():
+        pytest.skip(f"no test data in {DATA}; name its folder in FRSPEC_TEST_DATA")
+    return DATA
+
+
+@pytest.fixture(scope="session")
+def stories(data: Path) -> Path:
+    """A trained Llama checkpoint with a 2,048-token vocabulary."""
+    return data / "models" / "tinystories-656k"
