@@ -1,0 +1,14 @@
+"""Qwen3 (dense): each head's query and key pass an RMS norm before the rotation; heads of 128 by default."""
+
+from __future__ import annotations
+
+from frspec.models.families.qwen2 import read_window
+from frspec.models.families.variant import Variant
+from frspec.models.keys import Keys
+
+
+def read(keys: Keys) -> Variant:
+    """``attention_bias`` puts a bias on all four attention matrices."""
+    read_window(keys)
+    bias = keys.flag("attention_bias")
+    return Variant(qkv_bias=bias, output_bias=bias, qk_norm=True, head_dim=128, num_key_value_heads=-1)

@@ -1,0 +1,38 @@
+"""What may differ between two decoders of the same sizes.
+
+Knows: where biases and norms sit, how windows are spelt. Does not know: sizes, tensors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from frspec.models.keys import Keys
+
+
+@dataclass(frozen=True)
+class Variant:
+    """The switches of one decoder.
+
+    ``head_dim`` and ``num_key_value_heads`` are what the family means when its config leaves the key out:
+    None for "hidden size over heads" and "one per query head", -1 for "it may not be left out".
+    """
+
+    qkv_bias: bool = False
+    output_bias: bool = False
+    mlp_bias: bool = False
+    qk_norm: bool = False
+    head_dim: int | None = None
+    num_key_value_heads: int | None = None
+
+
+Reader = Callable[[Keys], Variant]
+
+
+def refuse_window(keys: Keys, first_layer: int = 0) -> None:
+    """Refuse a sliding window that some layer would use: one below the context, from ``first_layer`` on."""
+    window = keys.raw("sliding_window", None)
+    reachable = window is not None and window < keys.count("max_position_embeddings")
+    if reachable and first_layer < keys.count("num_hidden_layers"):
+        raise keys.refuse("sliding_window", "is in use, and sliding windows are not implemented")
