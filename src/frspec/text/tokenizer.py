@@ -1,0 +1,202 @@
+"""Text to token ids and back, with the vocabulary's identity.
+
+Knows: which file of a checkpoint holds its tokenizer, which ids are special, what bytes an id stands for. Does not
+know: models, frequencies. The work is done by the ``tokenizers`` library.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from tokenizers import Tokenizer as Backend
+
+from frspec import hub
+from frspec.errors import UserError
+from frspec.text import folders
+from frspec.text.chat import ChatTemplate, Message, find_templates
+from frspec.text.decoding import Decoding, decoding_of
+from frspec.text.tiktoken_files import load_tiktoken
+
+SAMPLE_CHAT = [
+    {"role": "user", "content": "Hi"},
+    {"role": "assistant", "content": "Hello"},
+    {"role": "user", "content": "Bye"},
+]
+
+
+class Tokenizer:
+    """One vocabulary and its rules; ``Tokenizer.load`` makes one.
+
+    ``backend``: the ``tokenizers.Tokenizer``. ``name``: what it was loaded from. ``special``: the texts of
+    ``bos_token``, ``eos_token``, ... ``templates``: chat templates by name.
+    """
+
+    def __init__(
+        self, backend: Backend, name: str, special: Mapping[str, str], templates: Mapping[str, str] | None = None
+    ) -> None:
+        self.backend = backend
+        self.name = name
+        self.decoding: Decoding = decoding_of(backend, name)
+        added = backend.get_added_tokens_decoder()
+        self.special_ids = frozenset(id for id, token in added.items() if token.special)
+        self.added_ids = frozenset(added)
+        self.bos_id = self._id_of(special.get("bos_token"))
+        self.eos_id = self._id_of(special.get("eos_token"))
+        self._chat = ChatTemplate(templates, special, name) if templates else None
+
+    @staticmethod
+    def load(name_or_path: str | Path, revision: str | None = None) -> Tokenizer:
+        """The tokenizer of a checkpoint folder, a hub id, a ``tokenizer.json`` or a published tiktoken file.
+
+        BOS is put before a text where the ``tokenizer.json`` says so, or, for ``vocab.json`` with ``merges.txt``,
+        where ``add_bos_token`` does.
+
+        Raises:
+            UserError: when there is none, or one that could only be approximated.
+        """
+        path = Path(name_or_path).expanduser()
+        if not path.is_file():
+            return _from_folder(hub.resolve(name_or_path, revision), str(name_or_path))
+        if revision is not None:
+            raise UserError(f"--revision {revision} goes with a hub id, but {path} is a local file; leave it out")
+        if path.suffix == ".json":
+            return _from_json(path)
+        return _from_tiktoken(path)
+
+    @cached_property
+    def _tokens(self) -> list[str | None]:
+        by_id = {id: token for token, id in self.backend.get_vocab(with_added_tokens=True).items()}
+        return [by_id.get(id) for id in range(max(by_id) + 1)]
+
+    @property
+    def vocab_size(self) -> int:
+        """The largest id plus one; ids in between may be unused."""
+        return len(self._tokens)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """32 hex digits that two tokenizers share if and only if every id stands for the same bytes in both.
+
+        SHA-256 over the ids in order: the length (4 bytes, little-endian) and the bytes of each, or ``ff ff ff ff``
+        for an unused id. Whether a token is special is not part of it.
+        """
+        digest = hashlib.sha256()
+        for token in self._tokens:
+            content = None if token is None else self.decoding.token_bytes(token)
+            digest.update(b"\xff" * 4 if content is None else len(content).to_bytes(4, "little") + content)
+        return digest.hexdigest()[:32]
+
+    @property
+    def chat_template(self) -> str | None:
+        """The source of the chat template, if the checkpoint has one."""
+        return self._chat.source if self._chat else None
+
+    def encode(self, text: str, add_special_tokens: bool = True) -> list[int]:
+        """The ids of ``text``; with ``add_special_tokens`` a BOS where this tokenizer puts one.
+
+        The text of a special token inside ``text`` becomes that token, as in Hugging Face.
+        """
+        return self.encode_batch([text], add_special_tokens)[0]
+
+    def encode_batch(self, texts: Sequence[str], add_special_tokens: bool = True) -> list[list[int]]:
+        """``encode`` for many texts, on all cores unless ``TOKENIZERS_PARALLELISM`` is ``false``.
+
+        Raises:
+            UserError: when a text holds half of a surrogate pair, which no encoding of text has.
+        """
+        try:
+            encodings = self.backend.encode_batch_fast(list(texts), add_special_tokens=add_special_tokens)
+        except (TypeError, UnicodeEncodeError) as error:
+            if any(not is_unicode(text) for text in texts):
+                raise UserError("the text holds a lone surrogate (\\ud800 to \\udfff), which is not Unicode") from error
+            raise
+        return [encoding.ids for encoding in encodings]
+
+    def decode(self, ids: Sequence[int], skip_special_tokens: bool = True) -> str:
+        """The text of ``ids``; invalid UTF-8 becomes U+FFFD, ids outside the vocabulary nothing."""
+        hidden = self.special_ids if skip_special_tokens else frozenset()
+        tokens = [token for id in ids if id not in hidden and (token := self.token(id)) is not None]
+        # Not backend.decode: it spells an added token as its normalizer would, and then fails to see it is special.
+        return str(self.backend.decoder.decode(tokens))
+
+    def token(self, id: int) -> str | None:
+        """The vocabulary's own spelling of ``id``; None for an unused id or one outside."""
+        return self._tokens[id] if 0 <= id < len(self._tokens) else None
+
+    def token_bytes(self, id: int) -> bytes:
+        """What ``id`` stands for inside a text; nothing for an unused id."""
+        token = self.token(id)
+        return b"" if token is None else self.decoding.token_bytes(token)
+
+    def control_ids(self) -> set[int]:
+        """EOS and every added token that the chat template writes, spelled out or put together while rendering."""
+        found = set() if self.eos_id is None else {self.eos_id}
+        if self._chat is None:
+            return found
+        written = ""
+        with contextlib.suppress(UserError):  # a template may want other conversations than the sample
+            written = self._chat.source
+            written += "\n" + self.render_chat(SAMPLE_CHAT)
+        return found | {id for id in self.added_ids if (text := self._tokens[id]) and text in written}
+
+    def render_chat(self, messages: Sequence[Message], add_generation_prompt: bool = True, **variables: Any) -> str:
+        """The conversation as the chat template writes it; encode it with ``add_special_tokens=False``.
+
+        Raises:
+            UserError: when there is no chat template, or it rejects the conversation.
+        """
+        if self._chat is None:
+            raise UserError(f"{self.name} has no chat template; give a prompt instead of messages")
+        return self._chat.render(messages, add_generation_prompt=add_generation_prompt, **variables)
+
+    def _id_of(self, text: str | None) -> int | None:
+        return None if text is None else self.backend.token_to_id(text)
+
+
+def is_unicode(text: str) -> bool:
+    """Whether ``text`` can be written as UTF-8."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _from_folder(folder: Path, name: str) -> Tokenizer:
+    config = folders.read_config(folder)
+    if (folder / "tokenizer.json").is_file():
+        backend = folders.load_json_tokenizer(folder / "tokenizer.json")
+        folders.add_tokens(backend, config, folder)
+    elif (folder / "vocab.json").is_file() and (folder / "merges.txt").is_file():
+        backend = folders.load_vocab_and_merges(folder, config)
+        folders.add_tokens(backend, config, folder)
+        folders.set_bos(backend, config)
+    elif files := sorted(folder.glob("*.tiktoken")):
+        return _from_tiktoken(files[0])
+    elif (folder / "tokenizer.model").is_file():
+        return _from_tiktoken(folder / "tokenizer.model")
+    else:
+        raise UserError(f"{name} has no tokenizer.json, vocab.json with merges.txt, or *.tiktoken file")
+    return Tokenizer(backend, name, folders.special_texts(config), find_templates(folder, config))
+
+
+def _from_json(path: Path) -> Tokenizer:
+    backend = folders.load_json_tokenizer(path)
+    first = backend.encode("").tokens[:1]  # without a config, BOS is what the file puts before an empty text
+    return Tokenizer(backend, str(path), {"bos_token": first[0]} if first else {})
+
+
+def _from_tiktoken(path: Path) -> Tokenizer:
+    if b"\x00" in path.read_bytes()[:4096]:
+        raise UserError(
+            f"{path} is a SentencePiece model or another binary file, which frspec does not read; "
+            "save a tokenizer.json with transformers"
+        )
+    backend, encoding = load_tiktoken(path)
+    special = {"eos_token": encoding.eos} | ({"bos_token": encoding.bos} if encoding.bos else {})
+    return Tokenizer(backend, str(path), special)
