@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from frspec.models.cache import KVCache
 from frspec.models.config import ModelConfig
 from frspec.models.layers.attention import Attend
 from frspec.models.layers.block import Block
+from frspec.models.layers.linear import Linear
 from frspec.models.layers.norm import RMSNorm
 from frspec.models.layers.rope import Rope
 from frspec.models.segments import CachedAttention, Segment
@@ -35,6 +35,7 @@ class Decoder:
         self.blocks = list(blocks)
         self.norm = norm
         self.head = head
+        self._project = Linear(head)
         self.rope = rope
 
     @property
@@ -68,7 +69,7 @@ class Decoder:
 
     def logits(self, features: Tensor) -> Tensor:
         """Float32 scores [R, V] of ``features`` [R, H]."""
-        return F.linear(features, self.head).float()
+        return self._project(features).float()
 
     def new_cache(self, rows: int) -> KVCache:
         """An empty cache for one sequence with room for ``rows`` positions at first."""

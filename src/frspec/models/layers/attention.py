@@ -38,7 +38,7 @@ class Attention:
         self.output = output
         self.heads = heads
         self.kv_heads = kv_heads
-        self.head_dim = qkv.weight.shape[0] // (heads + 2 * kv_heads)
+        self.head_dim = qkv.rows // (heads + 2 * kv_heads)
         self.head_norm = head_norm
 
     def __call__(self, x: Tensor, angles: tuple[Tensor, Tensor], attend: Attend) -> Tensor:
