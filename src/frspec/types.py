@@ -154,13 +154,14 @@ class Logprob:
 
 @dataclass
 class StepStats:
-    """Seconds and counts that add up over steps; where the time went and what it bought."""
+    """What the target passes after the prompt brought: ``emitted`` tokens (a prompt's own pass, which emits the
+    first token, is not counted), and how many nodes were drafted and accepted at each depth (index 0: depth 1).
+    """
 
     target_passes: int = 0
     emitted: int = 0
     drafted_per_position: list[int] = field(default_factory=list)
     accepted_per_position: list[int] = field(default_factory=list)
-    seconds: dict[str, float] = field(default_factory=dict)
 
     @property
     def mean_acceptance_length(self) -> float:
@@ -169,16 +170,29 @@ class StepStats:
 
     def count(self, drafted_depths: Sequence[int], accepted: int, emitted: int) -> None:
         """Add one verified tree: the depth of each drafted node, the accepted length, the tokens kept."""
-        deepest = max(drafted_depths, default=0)
-        missing = deepest - len(self.drafted_per_position)
-        self.drafted_per_position += [0] * missing
-        self.accepted_per_position += [0] * missing
+        self._reach(max(drafted_depths, default=0))
         for depth in drafted_depths:
             self.drafted_per_position[depth - 1] += 1
         for position in range(accepted):
             self.accepted_per_position[position] += 1
         self.target_passes += 1
         self.emitted += emitted
+
+    def add(self, other: StepStats) -> None:
+        """Add another's counts."""
+        self._reach(len(other.drafted_per_position))
+        for position, (drafted, accepted) in enumerate(
+            zip(other.drafted_per_position, other.accepted_per_position, strict=True)
+        ):
+            self.drafted_per_position[position] += drafted
+            self.accepted_per_position[position] += accepted
+        self.target_passes += other.target_passes
+        self.emitted += other.emitted
+
+    def _reach(self, depth: int) -> None:
+        missing = depth - len(self.drafted_per_position)
+        self.drafted_per_position += [0] * missing
+        self.accepted_per_position += [0] * missing
 
 
 @dataclass
@@ -190,9 +204,19 @@ class RequestMetrics(StepStats):
 
     @property
     def tokens_per_second(self) -> float:
-        """Emitted tokens after the first over the time since the first."""
-        later = self.emitted - 1
-        return later / self.decode_seconds if later > 0 and self.decode_seconds > 0 else 0.0
+        """Tokens after the first over the time since the first."""
+        return self.emitted / self.decode_seconds if self.decode_seconds > 0 else 0.0
+
+    @staticmethod
+    def merge(several: Sequence[RequestMetrics]) -> RequestMetrics:
+        """Counts added up; the earliest first token, the longest decoding."""
+        total = RequestMetrics()
+        for one in several:
+            total.add(one)
+        firsts = [m.time_to_first_token for m in several if m.time_to_first_token is not None]
+        total.time_to_first_token = min(firsts, default=None)
+        total.decode_seconds = max((m.decode_seconds for m in several), default=0.0)
+        return total
 
 
 @dataclass

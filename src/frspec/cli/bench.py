@@ -1,0 +1,123 @@
+"""``frspec bench``: drafting methods against plain decoding, in one run.
+
+Knows: the terminal. Does not know: how anything is measured.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from frspec.cli.options import model_options, take, tree_options
+from frspec.errors import UserError
+
+if TYPE_CHECKING:
+    from frspec.bench.compare import Method
+    from frspec.engine.llm import LLM
+
+
+@click.command()
+@click.argument("sources", nargs=-1, required=True)
+@click.option("--model", required=True, metavar="MODEL", help="Checkpoint folder or hub id.")
+@click.option("--draft", multiple=True, metavar="ngram|HEAD|MODEL", help="A drafter to compare; may be repeated.")
+@click.option("--draft-vocab", default="full", show_default=True, metavar="N,SHARE,full", help="Sizes to compare.")
+@click.option("--ranking", metavar="FILE", help="Ranking that the sizes are taken from.")
+@click.option("--field", default="text", show_default=True, help="Field of the sources that holds the prompt.")
+@click.option("--limit", type=int, default=20, show_default=True, help="Prompts to run.")
+@click.option("--skip", type=int, default=0, show_default=True, help="Prompts to leave out first.")
+@click.option("--prompt-tokens", type=int, metavar="N", help="Cut each text to its first N tokens.")
+@click.option("--max-tokens", type=int, default=128, show_default=True)
+@click.option("--temperature", type=float, default=0.0, show_default=True)
+@click.option("--top-p", type=float, default=1.0, show_default=True)
+@click.option("--seed", type=int, default=0, show_default=True)
+@tree_options
+@model_options
+def bench(model: str, draft: tuple[str, ...], draft_vocab: str, ranking: str | None, **options: Any) -> None:
+    """Generate after the texts in SOURCES with every method and compare.
+
+    Plain decoding always takes part. The last line of stdout is one JSON object.
+    """
+    from frspec.bench.compare import PLAIN, Method, compare
+    from frspec.engine.llm import LLM
+    from frspec.types import SamplingParams
+
+    params = SamplingParams(**take(options, ("max_tokens", "temperature", "top_p", "seed")))
+    reading = take(options, ("sources", "field", "limit", "skip", "prompt_tokens"))
+    tree = take(options, ("num_speculative_tokens", "tree_depth", "tree_width"))
+    plain = LLM(model, **options)
+    prompts = _prompts(plain, **reading)
+    methods = [Method(PLAIN, plain), *_drafted(plain, draft, draft_vocab.split(","), ranking, tree)]
+    rows: list[dict[str, Any]] = []
+    for done, rows in compare(methods, prompts, params):  # noqa: B007 - the last table is the result
+        _progress(done, len(prompts))
+    _print(rows)
+    settings = {"model": model, "prompts": len(prompts), "temperature": params.temperature, "top_p": params.top_p}
+    print(json.dumps({**settings, "max_tokens": params.max_tokens, **tree, "methods": rows}))
+
+
+def _drafted(
+    plain: LLM, drafts: tuple[str, ...], sizes: list[str], ranking: str | None, tree: dict[str, int]
+) -> list[Method]:
+    from frspec.bench.compare import Method
+    from frspec.speculation.growth import TreeShape
+
+    shape = TreeShape(*tree.values())
+    methods = []
+    for draft in drafts:
+        if draft == "ngram":
+            methods.append(Method(draft, plain.with_draft(draft, shape=shape)))
+            continue
+        for size in sizes:
+            llm = plain.with_draft(draft, size, None if size == "full" else ranking, shape)
+            drafter = llm.engine.drafter
+            assert drafter is not None
+            methods.append(Method(f"{drafter.name} {size}", llm))
+    return methods
+
+
+def _prompts(
+    llm: LLM, sources: tuple[str, ...], field: str, limit: int, skip: int, prompt_tokens: int | None
+) -> list[list[int]]:
+    from frspec.text.sources import read_documents
+
+    documents = islice(read_documents(sources, field=field), skip, skip + limit)
+    tokenizer = llm.get_tokenizer()
+    prompts = []
+    for document in documents:
+        if document.messages is not None:
+            prompts.append(llm.chat_prompt(document.messages)["prompt_token_ids"])
+        else:
+            prompts.append(tokenizer.encode(document.text or ""))
+    prompts = [prompt[:prompt_tokens] for prompt in prompts if prompt]
+    if not prompts:
+        raise UserError(f"no prompts in {', '.join(sources)} after skipping {skip}; give more text or a smaller --skip")
+    return prompts
+
+
+def _progress(done: int, total: int) -> None:
+    if sys.stderr.isatty():
+        print(f"\r{done}/{total} prompts", end="" if done < total else "\n", file=sys.stderr)
+
+
+def _print(rows: list[dict[str, Any]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table()
+    for heading in ("method", "mean acceptance length", "tok/s", "× plain", "identical", "time"):
+        table.add_column(heading, justify="left" if heading in ("method", "time") else "right")
+    for row in rows:
+        shares = sorted(row["time_share"].items(), key=lambda item: -item[1])[:3]
+        table.add_row(
+            row["method"],
+            f"{row['mean_acceptance_length']:.2f}",
+            f"{row['tokens_per_second']:.0f}",
+            f"{row['ratio_to_plain']:.2f}",
+            f"{row['identical_outputs']}/{row['outputs']}",
+            ", ".join(f"{name} {share:.0%}" for name, share in shares),
+        )
+    Console().print(table)

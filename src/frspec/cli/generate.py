@@ -1,0 +1,125 @@
+"""``frspec generate``: one prompt in, streamed text out, where the time went on stderr.
+
+Knows: the terminal. Does not know: how text is made.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from frspec.cli.options import SAMPLING, draft_options, model_options, sampling_options, take, tree_options
+from frspec.errors import UserError
+
+if TYPE_CHECKING:
+    from frspec.engine.llm import LLM
+    from frspec.types import RequestOutput
+
+
+@click.command()
+@click.argument("prompt", required=False)
+@click.option("--model", required=True, metavar="MODEL", help="Checkpoint folder or hub id.")
+@click.option("--prompt-file", metavar="FILE", help="Read the prompt from a file.")
+@click.option("--messages", metavar="FILE", help="A conversation: JSON list of {role, content}; uses the chat template.")
+@draft_options
+@sampling_options
+@tree_options
+@model_options
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
+def generate(
+    prompt: str | None, model: str, prompt_file: str | None, messages: str | None, as_json: bool, **options: Any
+) -> None:
+    """Generate text after PROMPT ("-" reads stdin), streamed to stdout.
+
+    Two lines on stderr say how fast it went and where the time went. The text is the target's own: no draft
+    option changes it.
+    """
+    if [prompt, prompt_file, messages].count(None) != 2:
+        raise UserError("give one of PROMPT, --prompt-file and --messages")
+    talk = _conversation(messages) if messages else None
+    text = _read(prompt, prompt_file) if talk is None else None
+    from frspec.engine.llm import LLM
+    from frspec.types import SamplingParams
+
+    params = SamplingParams(**take(options, SAMPLING))
+    llm = LLM(model, **options)
+    source = llm.chat_prompt(talk) if talk is not None else text
+    assert source is not None
+    output, interrupted = _follow(llm, source, params, show=not as_json and params.n == 1)
+    if output is not None and as_json:
+        print(json.dumps(_as_json(output, llm), ensure_ascii=False))
+    elif output is not None and params.n > 1:
+        for completion in output.outputs:
+            print(f"--- {completion.index} ---\n{completion.text}")
+    _summary(llm, output)
+    if interrupted:
+        sys.exit(130)
+
+
+def _follow(llm: LLM, source: Any, params: Any, show: bool) -> tuple[RequestOutput | None, bool]:
+    """Run to the end or to Ctrl-C; returns the last state and whether it was cut short."""
+    shown, output = 0, None
+    try:
+        for output in llm.stream(source, params):
+            if show:
+                text = output.outputs[0].text
+                sys.stdout.write(text[shown:])
+                sys.stdout.flush()
+                shown = len(text)
+    except KeyboardInterrupt:
+        for completion in output.outputs if output else ():
+            completion.finish_reason = completion.finish_reason or "abort"
+        return output, True
+    finally:
+        if show:
+            print()
+    return output, False
+
+
+def _read(prompt: str | None, prompt_file: str | None) -> str:
+    try:
+        if prompt_file is not None:
+            return Path(prompt_file).read_text(encoding="utf-8")
+        return sys.stdin.read() if prompt == "-" else str(prompt)
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"cannot read the prompt from {prompt_file or 'stdin'}: {error}; give a UTF-8 text") from error
+
+
+def _conversation(path: str) -> list[dict[str, Any]]:
+    try:
+        talk = json.loads(sys.stdin.read() if path == "-" else Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"cannot read the conversation in {path}: {error}; give a JSON list of messages") from error
+    if not (isinstance(talk, list) and talk and all(isinstance(m, dict) and "role" in m for m in talk)):
+        raise UserError(f'{path} is not a conversation; give a JSON list such as [{{"role": "user", "content": "Hi"}}]')
+    return talk
+
+
+def _as_json(output: RequestOutput, llm: LLM) -> dict[str, Any]:
+    metrics = output.metrics
+    return {
+        **asdict(output),
+        "tokens_per_second": metrics.tokens_per_second,
+        "mean_acceptance_length": metrics.mean_acceptance_length,
+        "seconds": llm.engine.clock.seconds,
+    }
+
+
+def _summary(llm: LLM, output: RequestOutput | None) -> None:
+    seconds, stats = llm.engine.clock.seconds, llm.engine.stats
+    total = sum(seconds.values()) or 1.0
+    rate = output.metrics.tokens_per_second if output else 0.0
+    tokens = sum(len(completion.token_ids) for completion in output.outputs) if output else 0
+    seed = f", seed {output.seed}" if output else ""
+    print(
+        f"{tokens} tokens, {rate:.1f} tok/s, mean acceptance length {stats.mean_acceptance_length:.2f}"
+        f" over {stats.target_passes} target passes{seed}",
+        file=sys.stderr,
+    )
+    shares = sorted(seconds.items(), key=lambda item: -item[1])
+    print("time: " + ", ".join(f"{name} {value / total:.0%}" for name, value in shares), file=sys.stderr)

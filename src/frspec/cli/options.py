@@ -1,0 +1,86 @@
+"""Options that several verbs share, named as in vLLM where it has them.
+
+Knows: flags and the arguments of ``LLM`` and ``SamplingParams`` they stand for. Does not know: what these do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def _stack(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
+    def decorate(command: Command) -> Command:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+def model_options(command: Command) -> Command:
+    """``LLM``'s arguments, but for the model and the drafter."""
+    return _stack(
+        click.option("--revision", metavar="REV", help="Branch, tag or commit of a hub model."),
+        click.option("--dtype", type=click.Choice(["auto", "float32", "bfloat16"]), default="auto", show_default=True),
+        click.option("--device", metavar="auto|cpu|cuda", default="auto", show_default=True),
+        click.option("--max-model-len", type=int, metavar="N", help="Context length, prompt and output together."),
+    )(command)
+
+
+def tree_options(command: Command) -> Command:
+    """The shape of a draft."""
+    return _stack(
+        click.option(
+            "--num-speculative-tokens", type=int, default=15, show_default=True, help="Tokens one pass may verify."
+        ),
+        click.option("--tree-depth", type=int, default=5, show_default=True),
+        click.option("--tree-width", type=int, default=4, show_default=True, help="1 is a chain."),
+    )(command)
+
+
+def draft_options(command: Command) -> Command:
+    """The drafter and its vocabulary."""
+    return _stack(
+        click.option("--draft", metavar="ngram|HEAD|MODEL", help="What drafts; none if left out."),
+        click.option(
+            "--draft-vocab", metavar="N|SHARE|full|FILE", help="Part of the vocabulary the draft head searches."
+        ),
+        click.option("--ranking", metavar="FILE", help="Ranking that sizes and shares are taken from."),
+    )(command)
+
+
+def sampling_options(command: Command) -> Command:
+    """``SamplingParams``, with longer answers than its default."""
+    return _stack(
+        click.option("--max-tokens", type=int, default=256, show_default=True),
+        click.option("--min-tokens", type=int, default=0, show_default=True),
+        click.option("--temperature", type=float, default=1.0, show_default=True, help="0 is greedy."),
+        click.option("--top-p", type=float, default=1.0, show_default=True),
+        click.option("--top-k", type=int, default=-1, show_default=True, help="-1 is off."),
+        click.option("--min-p", type=float, default=0.0, show_default=True),
+        click.option("--seed", type=int, help="Same seed, same text, whatever drafts."),
+        click.option("-n", "n", type=int, default=1, show_default=True, help="Completions of the prompt."),
+        click.option("--stop", multiple=True, metavar="TEXT", help="End before this text; may be repeated."),
+        click.option("--stop-token-ids", type=int, multiple=True, metavar="ID", help="End at this id; repeatable."),
+        click.option("--ignore-eos", is_flag=True, help="Go on past the end-of-sequence token."),
+        click.option("--repetition-penalty", type=float, default=1.0, show_default=True),
+        click.option("--presence-penalty", type=float, default=0.0, show_default=True),
+        click.option("--frequency-penalty", type=float, default=0.0, show_default=True),
+        click.option("--logprobs", type=int, metavar="K", help="With --json: the K best log-probabilities per token."),
+    )(command)
+
+
+SAMPLING = (
+    "max_tokens", "min_tokens", "temperature", "top_p", "top_k", "min_p", "seed", "n", "stop", "stop_token_ids",
+    "ignore_eos", "repetition_penalty", "presence_penalty", "frequency_penalty", "logprobs",
+)  # fmt: skip
+
+
+def take(options: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
+    """Move ``names`` out of a verb's options."""
+    return {name: options.pop(name) for name in names}

@@ -1,0 +1,74 @@
+"""From what the user named to the drafter the engine runs.
+
+Knows: which drafters exist and what each needs. Does not know: how they draft.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from frspec import hub
+from frspec.errors import UserError
+from frspec.models.checkpoint import is_eagle, load_decoder
+from frspec.models.decoder import Decoder
+from frspec.models.eagle import load_eagle
+from frspec.ranking.formats import load_ranking
+from frspec.ranking.ranking import Ranking
+from frspec.speculation.drafters.base import Drafter
+from frspec.speculation.drafters.eagle import EagleDrafter
+from frspec.speculation.drafters.model import ModelDrafter
+from frspec.speculation.drafters.ngram import NgramDrafter
+from frspec.speculation.growth import TreeShape
+from frspec.speculation.head import DraftHead
+from frspec.speculation.vocabulary import DraftVocabulary, Spec
+from frspec.text.tokenizer import Tokenizer
+
+
+def make_drafter(
+    draft: str | Path | None,
+    target: Decoder,
+    tokenizer: Tokenizer | None,
+    shape: TreeShape,
+    draft_vocab: Spec = None,
+    ranking: str | Path | Ranking | None = None,
+    use_noise: bool = True,
+) -> Drafter | None:
+    """The drafter that ``draft`` names: None, "ngram", or the folder or hub id of an EAGLE head or a model.
+
+    Raises:
+        UserError: when it does not fit the target, or a vocabulary is given to a drafter that has no head.
+    """
+    if draft is None or draft == "ngram":
+        if draft_vocab is not None or ranking is not None:
+            raise UserError(
+                f"a draft vocabulary needs a drafter with a head, and draft is {draft or 'none'}; "
+                "name an EAGLE head or a draft model, or leave draft_vocab and ranking out"
+            )
+        return NgramDrafter(shape.nodes) if draft else None
+    folder = hub.resolve(draft)
+    if isinstance(ranking, str | Path):
+        ranking = load_ranking(Path(ranking))
+    fingerprint = tokenizer.fingerprint if tokenizer and (draft_vocab is not None or ranking is not None) else None
+
+    def head(decoder: Decoder) -> DraftHead:
+        rows = min(target.config.vocab_size, decoder.config.vocab_size)
+        vocabulary = DraftVocabulary.build(draft_vocab, ranking, _always(target, tokenizer), rows, fingerprint)
+        return DraftHead(decoder.head, vocabulary, use_noise)
+
+    if is_eagle(folder):
+        return EagleDrafter(load_eagle(folder, target), head(target), shape)
+    decoder = load_decoder(folder, dtype=str(target.dtype).removeprefix("torch."), device=str(target.device))
+    if tokenizer is not None and Tokenizer.load(folder).fingerprint != tokenizer.fingerprint:
+        raise UserError(f"the draft model {draft} has another tokenizer than the target; both must share one vocabulary")
+    if tokenizer is None and decoder.config.vocab_size != target.config.vocab_size:
+        raise UserError(
+            f"the draft model {draft} has {decoder.config.vocab_size} tokens and the target "
+            f"{target.config.vocab_size}; both must share one vocabulary"
+        )
+    return ModelDrafter(decoder, head(decoder), shape)
+
+
+def _always(target: Decoder, tokenizer: Tokenizer | None) -> Iterable[int]:
+    """Ids no draft vocabulary may miss: without them a draft could never reach the end of a turn."""
+    return {*target.config.stop_token_ids, *(tokenizer.control_ids() if tokenizer else ())}

@@ -1,0 +1,170 @@
+"""The loop: draft, verify, commit, for all running requests in one target pass.
+
+Knows: the life of requests in a batch. Does not know: text, HTTP, how any token is drafted.
+Plain decoding is the same loop with trees of one node, and so is reading a prompt: a chunk of it is a chain
+of which every node is kept.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from frspec.clock import Clock
+from frspec.engine.request import Request
+from frspec.engine.share import Share
+from frspec.models.decoder import Decoder
+from frspec.speculation.drafters.base import Drafter
+from frspec.speculation.verify import verify
+from frspec.types import StepStats, TokenTree
+
+log = logging.getLogger("frspec")
+
+
+class Engine:
+    """Runs requests to their end.
+
+    drafter: None decodes plainly. max_num_seqs: requests in one batch. prefill_chunk: prompt tokens in one pass.
+    """
+
+    def __init__(
+        self, target: Decoder, drafter: Drafter | None = None, max_num_seqs: int = 16, prefill_chunk: int = 512
+    ) -> None:
+        self.target, self.drafter = target, drafter
+        self.max_num_seqs, self.prefill_chunk = max_num_seqs, prefill_chunk
+        self.waiting: deque[Request] = deque()
+        self.running: list[Request] = []
+        self.stats, self.clock = StepStats(), Clock(target.device.type)
+
+    def add(self, request: Request) -> None:
+        """Queue a request."""
+        self.waiting.append(request)
+
+    def abort(self, request: Request) -> None:
+        """Take a request out, wherever it stands."""
+        request.abort()
+        if request in self.waiting:
+            self.waiting.remove(request)
+        self._retire()
+
+    @torch.inference_mode()
+    def step(self) -> list[Request]:
+        """One pass of the target; returns the requests that got tokens from it."""
+        self.clock.start()
+        self._admit()
+        shares = self._read_prompts() + self._draft()
+        features, logits = self._forward(shares)
+        self._accept(shares, features, logits)
+        self._retire()
+        self.clock.lap("sampling")
+        return [share.request for share in shares if share.request.output.token_ids]
+
+    def _admit(self) -> None:
+        while self.waiting and len(self.running) < self.max_num_seqs:
+            request = self.waiting.popleft()
+            request.cache = self.target.new_cache(request.prompt_length + min(request.left, 256))
+            self.running.append(request)
+
+    def _retire(self) -> None:
+        for request in self.running:
+            if request.finished:
+                request.cache, request.draft.memory = None, None
+        self.running = [request for request in self.running if not request.finished]
+
+    def _read_prompts(self) -> list[Share]:
+        shares, budget = [], self.prefill_chunk
+        for request in self.running:
+            assert request.cache is not None
+            chunk = request.tokens[request.cache.length : request.prompt_length][:budget]
+            if chunk:
+                shares.append(Share(request, TokenTree.chain(chunk), reading=True))
+                budget -= len(chunk)
+        return shares
+
+    def _draft(self) -> list[Share]:
+        """A tree for every request past its prompt; only its root where a draft could not be used."""
+        ready = [request for request in self.running if request.output.token_ids]
+        for request in ready:
+            request.draft.room = request.left - 1
+        trees = {id(request): TokenTree.chain(request.tokens[-1:]) for request in ready}
+        roomy = [request for request in ready if request.draft.room > 0]
+        self.clock.lap("other")
+        if self.drafter is not None and roomy:
+            try:
+                drafted = self.drafter.propose([request.draft for request in roomy], self.clock)
+                trees.update({id(request): tree for request, tree in zip(roomy, drafted, strict=True)})
+            except Exception:
+                self._stop_drafting()
+        return [Share(request, trees[id(request)], reading=False) for request in ready]
+
+    def _stop_drafting(self) -> None:
+        """A draft is only a guess at what the target will say: the text goes on without its drafter."""
+        log.warning("the drafter failed; going on without drafts", exc_info=True)
+        self.drafter = None
+
+    def _forward(self, shares: Sequence[Share]) -> tuple[Tensor, Tensor]:
+        """Features [T, H] of all rows; logits [W, V] float32 of the wanted ones."""
+        wanted, start = list[int](), 0
+        for share in shares:
+            share.rows = slice(start, start + len(share.tree))
+            wanted += [start + row for row in share.wanted]
+            start = share.rows.stop
+        device = self.target.device
+        tokens = torch.cat([share.tree.tokens for share in shares]).to(device)
+        positions = torch.cat([share.positions for share in shares]).to(device)
+        features = self.target.forward(tokens, positions, [share.segment() for share in shares])
+        logits = self.target.logits(features if len(wanted) == start else features[wanted])
+        self.clock.lap("verify")
+        return features, logits
+
+    def _accept(self, shares: Sequence[Share], features: Tensor, logits: Tensor) -> None:
+        greedy = any(share.request.sampler.plain for share in shares)
+        best = logits.argmax(-1).tolist() if greedy else []
+        start = 0
+        for share in shares:
+            own = slice(start, start + len(share.wanted))
+            keep = self._keep_prompt if share.reading else self._keep_path
+            keep(share, features[share.rows], logits[own], best[own])
+            start = own.stop
+
+    def _keep_prompt(self, share: Share, features: Tensor, logits: Tensor, best: list[int]) -> None:
+        request, start, count = share.request, share.cache.length, len(share.tree)
+        following = request.tokens[start + 1 : start + count + 1]
+        request.note_prompt(following, logits)
+        if share.samples:
+            _pick(request, logits[-1], best[-1:])
+            following.append(request.tokens[-1])
+            request.note_time()
+        share.cache.commit(count)
+        self._observe(request, following, features)
+
+    def _keep_path(self, share: Share, features: Tensor, logits: Tensor, best: list[int]) -> None:
+        request, tree = share.request, share.tree
+        path, emitted = verify(
+            tree.tokens.tolist(),
+            tree.parents.tolist(),
+            lambda node: _pick(request, logits[node], best[node : node + 1]),
+        )
+        share.cache.commit(path)
+        self._observe(request, emitted, features[path])
+        depths = tree.depths[1:].tolist()
+        for stats in (request.metrics, self.stats):
+            stats.count(depths, accepted=len(path) - 1, emitted=len(emitted))
+        request.note_time()
+
+    def _observe(self, request: Request, tokens: Sequence[int], features: Tensor) -> None:
+        if self.drafter is not None and not request.finished:
+            try:
+                self.drafter.observe(request.draft, tokens, features)
+            except Exception:
+                self._stop_drafting()
+
+
+def _pick(request: Request, logits: Tensor, best: list[int]) -> tuple[int, bool]:
+    """The target's token after one row, emitted, and whether the text ends with it."""
+    token = best[0] if request.sampler.plain else request.sampler.pick(logits)
+    return token, request.emit(token, logits)

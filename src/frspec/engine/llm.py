@@ -1,0 +1,199 @@
+"""The offline API: ``LLM(model).generate(prompts, SamplingParams(...))``, shaped like vLLM's.
+
+Knows: prompts, texts, requests that belong together. Does not know: how a step works.
+"""
+
+from __future__ import annotations
+
+import copy
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from frspec import hub
+from frspec.engine.drafting import make_drafter
+from frspec.engine.engine import Engine
+from frspec.engine.group import Group
+from frspec.errors import UserError
+from frspec.models.checkpoint import load_decoder
+from frspec.ranking.ranking import Ranking
+from frspec.speculation.drafters.base import Drafter
+from frspec.speculation.growth import TreeShape
+from frspec.speculation.vocabulary import Spec
+from frspec.text.tokenizer import Tokenizer
+from frspec.types import RequestOutput, SamplingParams
+
+Prompt = str | Sequence[int] | Mapping[str, Any]
+
+
+class LLM:
+    """A target model, its tokenizer and, if given, a drafter.
+
+    model: a checkpoint folder or hub id. draft: None (plain decoding), "ngram", the folder or hub id of an EAGLE
+    head or of a smaller model with the same vocabulary, or a ``Drafter`` of your own. draft_vocab: which part of
+    the vocabulary a draft head searches: a size, a share of the counts below 1.0, "full", or a ranking or id list
+    (or its path); sizes and shares are taken from ``ranking``. A ranking without a size gives a quarter of the
+    vocabulary. dtype: "auto" (the checkpoint's), "float32", "bfloat16". device: "auto", "cpu", "cuda".
+    num_speculative_tokens, tree_depth, tree_width: how many tokens one pass may verify, how deep, how wide
+    (1 is a chain). max_model_len: prompt and output together. max_num_batched_tokens: prompt tokens in one pass.
+
+    No drafter, vocabulary or tree changes what is generated.
+
+    Raises:
+        UserError: when anything named cannot be honoured exactly.
+    """
+
+    def __init__(
+        self,
+        model: str | Path,
+        *,
+        draft: str | Path | Drafter | None = None,
+        draft_vocab: Spec = None,
+        ranking: str | Path | Ranking | None = None,
+        tokenizer: str | Path | None = None,
+        revision: str | None = None,
+        dtype: str = "auto",
+        device: str = "auto",
+        skip_tokenizer_init: bool = False,
+        max_model_len: int | None = None,
+        max_num_seqs: int = 16,
+        max_num_batched_tokens: int = 512,
+        num_speculative_tokens: int = 15,
+        tree_depth: int = 5,
+        tree_width: int = 4,
+    ) -> None:
+        for name, value in (("max_num_seqs", max_num_seqs), ("max_num_batched_tokens", max_num_batched_tokens)):
+            if value < 1:
+                raise UserError(f"{name} is {value}; it must be at least 1")
+        shape = TreeShape(num_speculative_tokens, tree_depth, tree_width)
+        folder = hub.resolve(model, revision)
+        self._tokenizer = None if skip_tokenizer_init else Tokenizer.load(tokenizer or folder)
+        target = load_decoder(folder, dtype=dtype, device=device)
+        self.config = target.config
+        self.max_model_len = self._context(max_model_len)
+        self.engine = Engine(target, None, max_num_seqs, max_num_batched_tokens)
+        self.engine.drafter = self._drafter(draft, shape, draft_vocab, ranking)
+        self._made = 0
+
+    def with_draft(
+        self,
+        draft: str | Path | Drafter | None = None,
+        draft_vocab: Spec = None,
+        ranking: str | Path | Ranking | None = None,
+        shape: TreeShape | None = None,
+    ) -> LLM:
+        """The same target, in the same memory, with another drafter: for comparisons."""
+        other = copy.copy(self)
+        drafter = self._drafter(draft, shape or TreeShape(), draft_vocab, ranking)
+        other.engine = Engine(self.engine.target, drafter, self.engine.max_num_seqs, self.engine.prefill_chunk)
+        return other
+
+    def _drafter(
+        self, draft: str | Path | Drafter | None, shape: TreeShape, vocab: Spec, ranking: str | Path | Ranking | None
+    ) -> Drafter | None:
+        if draft is None or isinstance(draft, str | Path):
+            return make_drafter(draft, self.engine.target, self._tokenizer, shape, vocab, ranking)
+        return draft
+
+    def _context(self, asked: int | None) -> int:
+        longest = self.config.max_position_embeddings
+        if asked is not None and not 1 <= asked <= longest:
+            raise UserError(f"max_model_len is {asked}, but the model was made for 1 to {longest} positions")
+        return asked or longest
+
+    def get_tokenizer(self) -> Tokenizer:
+        """The target's tokenizer."""
+        if self._tokenizer is None:
+            raise UserError("this LLM was made with skip_tokenizer_init=True: give token ids, no text")
+        return self._tokenizer
+
+    def generate(
+        self,
+        prompts: Prompt | Sequence[Prompt],
+        sampling_params: SamplingParams | Sequence[SamplingParams] | None = None,
+    ) -> list[RequestOutput]:
+        """Complete the prompts, as one batch, and return them in their order.
+
+        prompts: one or several of: a text, token ids, {"prompt": text}, {"prompt_token_ids": ids}.
+        sampling_params: one for all, or one each.
+        """
+        groups = self._groups(prompts, sampling_params)
+        for _ in self._run(groups):
+            pass
+        return [group.output() for group in groups]
+
+    def stream(
+        self,
+        prompts: Prompt | Sequence[Prompt],
+        sampling_params: SamplingParams | Sequence[SamplingParams] | None = None,
+    ) -> Iterator[RequestOutput]:
+        """Yield each request as it grows, texts and ids cumulative; the last one of each is ``finished``."""
+        groups = self._groups(prompts, sampling_params)
+        for group in self._run(groups):
+            yield group.output()
+
+    def chat(
+        self,
+        messages: Sequence[Mapping[str, Any]] | Sequence[Sequence[Mapping[str, Any]]],
+        sampling_params: SamplingParams | Sequence[SamplingParams] | None = None,
+        add_generation_prompt: bool = True,
+    ) -> list[RequestOutput]:
+        """Answer one conversation or several, through the checkpoint's chat template."""
+        talks = [messages] if messages and isinstance(messages[0], Mapping) else messages
+        return self.generate([self.chat_prompt(talk, add_generation_prompt) for talk in talks], sampling_params)
+
+    def chat_prompt(self, messages: Any, add_generation_prompt: bool = True) -> dict[str, Any]:
+        """A conversation as a prompt: its text and ids; the template writes its own BOS."""
+        tokenizer = self.get_tokenizer()
+        text = tokenizer.render_chat(list(messages), add_generation_prompt=add_generation_prompt)
+        return {"prompt": text, "prompt_token_ids": tokenizer.encode(text, add_special_tokens=False)}
+
+    def _run(self, groups: Sequence[Group]) -> Iterator[Group]:
+        """Step until all are done; whatever stops the caller, nothing stays behind in the engine."""
+        owners = {id(request): group for group in groups for request in group.requests}
+        try:
+            for group in groups:
+                for request in group.requests:
+                    self.engine.add(request)
+            while any(not group.finished for group in groups):
+                changed = {id(owner): owner for r in self.engine.step() if (owner := owners.get(id(r)))}
+                yield from changed.values()
+        finally:
+            for group in groups:
+                for request in group.requests:
+                    if not request.finished:
+                        self.engine.abort(request)
+
+    def _groups(
+        self, prompts: Prompt | Sequence[Prompt], params: SamplingParams | Sequence[SamplingParams] | None
+    ) -> list[Group]:
+        one = isinstance(prompts, str | Mapping) or (len(prompts) > 0 and isinstance(prompts[0], int))
+        several: Sequence[Any] = [prompts] if one else prompts  # type: ignore[list-item]
+        if params is None or isinstance(params, SamplingParams):
+            params = [params or SamplingParams()] * len(several)
+        if len(params) != len(several):
+            raise UserError(f"{len(several)} prompts but {len(params)} sampling_params; give one, or one each")
+        return [self._group(prompt, own) for prompt, own in zip(several, params, strict=True)]
+
+    def _group(self, prompt: Prompt, params: SamplingParams) -> Group:
+        text, ids = self._read(prompt)
+        seed = random.SystemRandom().getrandbits(63) if params.seed is None else params.seed
+        self._made += 1
+        return Group(
+            str(self._made - 1), text, ids, params, seed, self.config, self.max_model_len, self._tokenizer
+        )
+
+    def _read(self, prompt: Prompt) -> tuple[str | None, list[int]]:
+        if isinstance(prompt, Mapping):
+            unknown = set(prompt) - {"prompt", "prompt_token_ids"}
+            if unknown or not prompt:
+                raise UserError(
+                    f"a prompt holds {sorted(unknown) or 'nothing'}; only prompt and prompt_token_ids are known"
+                )
+            if "prompt_token_ids" in prompt:
+                return prompt.get("prompt"), list(prompt["prompt_token_ids"])
+            prompt = prompt["prompt"]
+        if isinstance(prompt, str):
+            return prompt, self.get_tokenizer().encode(prompt)
+        return None, list(prompt)

@@ -1,0 +1,156 @@
+"""The life of one completion: from prompt ids to finished text.
+
+Knows: its tokens, its sampler, when it ends. Does not know: batches, models, drafters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from time import perf_counter
+
+from torch import Tensor
+
+from frspec.models.cache import KVCache
+from frspec.speculation.drafters.base import DraftState
+from frspec.speculation.sampler import Sampler, describe
+from frspec.text.detokenizer import Detokenizer
+from frspec.text.tokenizer import Tokenizer
+from frspec.types import CompletionOutput, Logprob, RequestMetrics, SamplingParams
+
+
+class Request:
+    """One prompt on its way to one completion.
+
+    prompt_ids: at least one token; seed: 64 bits; eos_ids: the checkpoint's; limit: the context length, prompt
+    included; tokenizer: None where text was not asked for.
+    """
+
+    def __init__(
+        self,
+        prompt_ids: Sequence[int],
+        params: SamplingParams,
+        seed: int,
+        eos_ids: Sequence[int],
+        limit: int,
+        tokenizer: Tokenizer | None = None,
+        bad_word_ids: Sequence[Sequence[int]] = (),
+        index: int = 0,
+    ) -> None:
+        self.params, self.index, self.prompt_length = params, index, len(prompt_ids)
+        self.tokens = list(prompt_ids)
+        self.eos_ids = frozenset() if params.ignore_eos else frozenset(eos_ids)
+        stop_ids = self.eos_ids | set(params.stop_token_ids)
+        self.sampler = Sampler(params, seed, prompt_ids, sorted(stop_ids), bad_word_ids)
+        self.draft = DraftState(self.tokens, seed, params.temperature)
+        self.cache: KVCache | None = None
+        self.metrics = RequestMetrics()
+        self.output = CompletionOutput(index, "", [], logprobs=None if params.logprobs is None else [])
+        self.prompt_logprobs: list[dict[int, Logprob] | None] = [None]
+        self._text: _Text | None = None
+        if tokenizer is not None:
+            self._text = _Text(Detokenizer(tokenizer, list(prompt_ids), params.skip_special_tokens), params)
+        self._most = limit - len(prompt_ids)
+        if params.max_tokens is not None:
+            self._most = min(self._most, params.max_tokens)
+        self._started = perf_counter()
+        self._first: float | None = None
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing more will be emitted."""
+        return self.output.finish_reason is not None
+
+    @property
+    def left(self) -> int:
+        """How many more tokens the request may emit."""
+        return self._most - len(self.output.token_ids)
+
+    def emit(self, token: int, logits: Tensor) -> bool:
+        """Append the target's token, picked from logits [V]; returns whether the text ends with it."""
+        output, params = self.output, self.params
+        if params.logprobs is not None and output.logprobs is not None:
+            entry = describe(logits, token, params.logprobs)
+            output.logprobs.append(entry)
+            output.cumulative_logprob = (output.cumulative_logprob or 0.0) + entry[token].logprob
+        self.tokens.append(token)
+        output.token_ids.append(token)
+        self.sampler.observe(token)
+        if token in self.eos_ids:
+            output.finish_reason = "stop"
+        elif token in params.stop_token_ids:
+            output.finish_reason, output.stop_reason = "stop", token
+        self._write(token, hide=self.finished and not params.include_stop_str_in_output)
+        if not self.finished and self.left <= 0:
+            output.finish_reason = "length"
+        if self.finished and self._text is not None:
+            output.text = self._text.close()
+        return self.finished
+
+    def _write(self, token: int, hide: bool) -> None:
+        if self._text is None or hide:
+            return
+        searching = not self.finished and len(self.output.token_ids) >= self.params.min_tokens
+        stop = self._text.push(token, searching)
+        if stop is not None:
+            self.output.finish_reason, self.output.stop_reason = "stop", stop
+        self.output.text = self._text.visible
+
+    def abort(self) -> None:
+        """End where it stands."""
+        if not self.finished:
+            self.output.finish_reason = "abort"
+            if self._text is not None:
+                self.output.text = self._text.close()
+
+    def note_prompt(self, following: Sequence[int], logits: Tensor) -> None:
+        """Keep the log-probabilities of prompt tokens, from the logits [n, V] of the rows before them."""
+        if self.params.prompt_logprobs is not None:
+            for token, row in zip(following, logits, strict=False):
+                self.prompt_logprobs.append(describe(row, token, self.params.prompt_logprobs))
+
+    def note_time(self) -> None:
+        """Look at the wall clock after a pass that emitted something."""
+        now = perf_counter()
+        if self._first is None:
+            self._first = now
+            self.metrics.time_to_first_token = now - self._started
+        self.metrics.decode_seconds = now - self._first
+
+
+class _Text:
+    """Output text with stop strings cut off, and what of it may be shown already."""
+
+    def __init__(self, detokenizer: Detokenizer, params: SamplingParams) -> None:
+        self._detokenizer, self._stops = detokenizer, list(params.stop)
+        self._keep_stop = params.include_stop_str_in_output
+        self._longest = max(map(len, self._stops), default=0)
+        self._text, self._stopped = "", False
+
+    @property
+    def visible(self) -> str:
+        """The text so far, less an ending that may turn out to be the start of a stop string."""
+        if not self._stopped:
+            for size in range(min(self._longest - 1, len(self._text)), 0, -1):
+                if any(stop.startswith(self._text[-size:]) for stop in self._stops):
+                    return self._text[:-size]
+        return self._text
+
+    def push(self, token: int, searching: bool) -> str | None:
+        """Add a token's text; returns the stop string it completed, if any."""
+        start = max(0, len(self._text) - self._longest + 1)
+        self._text += self._detokenizer.push([token])
+        if searching and self._stops:
+            found = [(at, stop) for stop in self._stops if (at := self._text.find(stop, start)) >= 0]
+            if found:
+                at, stop = min(found, key=lambda hit: hit[0])
+                self._text = self._text[: at + len(stop) if self._keep_stop else at]
+                self._stopped = True
+                return stop
+        return None
+
+    def close(self) -> str:
+        """The final text."""
+        if not self._stopped:
+            self._text += self._detokenizer.flush()
+            self._stopped = True
+        return self._text

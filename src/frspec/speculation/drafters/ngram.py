@@ -1,0 +1,59 @@
+"""Drafts by looking the last few tokens up in the text so far (prompt lookup; Saxena, 2023). No training, no model.
+
+Knows: token ids. Does not know: probabilities.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from torch import Tensor
+
+from frspec.clock import Clock
+from frspec.speculation.drafters.base import DraftState
+from frspec.types import TokenTree
+
+
+@dataclass
+class _Index:
+    """For each n-gram, where its latest occurrence that something follows ends."""
+
+    ends: dict[tuple[int, ...], int] = field(default_factory=dict)
+    indexed: int = 0
+
+
+class NgramDrafter:
+    """Proposes the ``nodes`` tokens that followed the latest earlier occurrence of the longest matching n-gram.
+
+    longest, shortest: n-gram sizes to try, in tokens.
+    """
+
+    name = "ngram"
+
+    def __init__(self, nodes: int, longest: int = 4, shortest: int = 1) -> None:
+        self.max_nodes = nodes
+        self._sizes = range(longest, shortest - 1, -1)
+
+    def propose(self, states: Sequence[DraftState], clock: Clock) -> list[TokenTree]:
+        """One chain per state; only the root where nothing matches."""
+        trees = [TokenTree.chain([state.tokens[-1], *self._continuation(state)]) for state in states]
+        clock.lap("draft lookup")
+        return trees
+
+    def observe(self, state: DraftState, tokens: Sequence[int], features: Tensor) -> None:
+        """Nothing to learn: this drafter reads the text itself."""
+
+    def _continuation(self, state: DraftState) -> list[int]:
+        tokens = state.tokens
+        index = state.memory = state.memory or _Index()
+        for end in range(index.indexed + 1, len(tokens)):
+            for size in self._sizes:
+                if size <= end:
+                    index.ends[tuple(tokens[end - size : end])] = end
+        index.indexed = len(tokens) - 1
+        for size in self._sizes:
+            end = index.ends.get(tuple(tokens[-size:])) if size <= len(tokens) else None
+            if end is not None:
+                return tokens[end : end + min(self.max_nodes, state.room)]
+        return []

@@ -1,0 +1,139 @@
+"""From the target's logits to the target's own next token, for one request.
+
+Knows: ``SamplingParams``, the request's history. Does not know: drafts, trees, other requests.
+The token is ``argmax_v(processed logit(v) + G(seed, position, v))``, the Gumbel-max form of sampling from the
+processed softmax (Gumbel 1954; Maddison et al., "A* sampling", 2014), and the plain argmax at temperature 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from frspec.speculation.noise import gumbel
+from frspec.types import Logprob, SamplingParams
+
+_TOP_P_START = 1024
+"""How many of the largest logits top-p looks at first; it never sorts the whole vocabulary."""
+
+
+class Sampler:
+    """Picks one request's tokens; ``observe`` keeps its history.
+
+    params: the request's; seed: a 64-bit integer; prompt_ids: what penalties and bad words look back on;
+    stop_ids: tokens that ``min_tokens`` holds back; bad_word_ids: token sequences that must not be completed.
+    """
+
+    def __init__(
+        self,
+        params: SamplingParams,
+        seed: int,
+        prompt_ids: Sequence[int],
+        stop_ids: Sequence[int] = (),
+        bad_word_ids: Sequence[Sequence[int]] = (),
+    ) -> None:
+        self.params, self.seed = params, seed
+        self._stop_ids, self._bad_word_ids = list(stop_ids), bad_word_ids
+        self._history, self._prompt_length = list(prompt_ids), len(prompt_ids)
+        self._bias = params.logit_bias or {}
+        self._penalised = (params.repetition_penalty, params.presence_penalty, params.frequency_penalty) != (1, 0, 0)
+        self._counts: Tensor | None = None
+        self._seen: Tensor | None = None
+
+    @property
+    def plain(self) -> bool:
+        """Whether the pick is simply the argmax of the raw logits."""
+        return self.params.temperature == 0 and not self._reshaped
+
+    @property
+    def _reshaped(self) -> bool:
+        return bool(self._bias or self._bad_word_ids or self._penalised or self._waiting)
+
+    @property
+    def _waiting(self) -> bool:
+        return len(self._history) - self._prompt_length < self.params.min_tokens
+
+    def observe(self, token: int) -> None:
+        """Add an emitted token to the history."""
+        self._history.append(token)
+        if self._counts is not None and self._seen is not None:
+            self._counts[token] += 1
+            self._seen[token] = True
+
+    def pick(self, logits: Tensor) -> int:
+        """The target's token after the history: logits [V] float32 (left as they are) -> a token id."""
+        if self._reshaped:
+            logits = self._reshape(logits.clone())
+        if self.params.temperature == 0:
+            return int(logits.argmax())
+        ids, scaled = self._candidates(logits / self.params.temperature)
+        noisy = scaled.to(torch.float64) + gumbel(self.seed, len(self._history), ids)
+        return int(ids[noisy.argmax()])
+
+    def _reshape(self, logits: Tensor) -> Tensor:
+        """Apply what comes before the temperature, in vLLM's order; may write into ``logits``."""
+        for token, bias in self._bias.items():
+            logits[token] += bias
+        for word in self._bad_word_ids:
+            before = list(word[:-1])
+            if not before or self._history[-len(before) :] == before:
+                logits[word[-1]] = -torch.inf
+        if self._waiting:
+            logits[self._stop_ids] = -torch.inf
+        return self._penalise(logits) if self._penalised else logits
+
+    def _penalise(self, logits: Tensor) -> Tensor:
+        params = self.params
+        if self._counts is None or self._seen is None:
+            read = torch.tensor(self._history, dtype=torch.int64, device=logits.device)
+            self._counts = torch.bincount(read[self._prompt_length :], minlength=len(logits))
+            self._seen = torch.bincount(read, minlength=len(logits)) > 0
+        if params.repetition_penalty != 1:
+            shrunk = torch.where(logits > 0, logits / params.repetition_penalty, logits * params.repetition_penalty)
+            logits = torch.where(self._seen, shrunk, logits)
+        logits = logits - params.frequency_penalty * self._counts
+        return logits - params.presence_penalty * (self._counts > 0)
+
+    def _candidates(self, scaled: Tensor) -> tuple[Tensor, Tensor]:
+        """The ids that ``min_p``, ``top_k`` and ``top_p`` leave, and their logits; ids ascend.
+
+        Ties at a filter's border stay in, so that the result never depends on the order of equal logits.
+        """
+        params = self.params
+        floor = scaled.new_tensor(-torch.inf)
+        if params.min_p > 0:
+            floor = scaled.max() + torch.log(scaled.new_tensor(params.min_p))
+        if 0 < params.top_k < len(scaled):
+            floor = torch.maximum(floor, scaled.topk(params.top_k).values[-1])
+        if params.top_p < 1:
+            floor = torch.maximum(floor, self._nucleus_floor(scaled, floor))
+        if floor == -torch.inf:
+            return torch.arange(len(scaled), device=scaled.device), scaled
+        ids = (scaled >= floor).nonzero().squeeze(1)
+        return ids, scaled[ids]
+
+    def _nucleus_floor(self, scaled: Tensor, floor: Tensor) -> Tensor:
+        """The smallest logit of the smallest set, largest first, that holds ``top_p`` of what is above ``floor``."""
+        mass = torch.where(scaled >= floor, scaled, -torch.inf).logsumexp(0)
+        size = min(_TOP_P_START, len(scaled))
+        while True:
+            top = scaled.topk(size).values
+            held = (top - mass).exp().cumsum(0)
+            if held[-1] >= self.params.top_p or size == len(scaled):
+                last = int((held < self.params.top_p).sum())
+                return top[min(last, size - 1)]
+            size = min(size * 8, len(scaled))
+
+
+def describe(logits: Tensor, token: int, top: int) -> dict[int, Logprob]:
+    """The log-probabilities of ``token`` and of the ``top`` most likely ids, from raw logits [V] float32."""
+    logprobs = logits.log_softmax(0)
+    best = logprobs.topk(min(top, len(logprobs)))
+    found = {
+        token: Logprob(float(logprobs[token]), int((logprobs > logprobs[token]).sum()) + 1),
+    }
+    for rank, (value, index) in enumerate(zip(best.values.tolist(), best.indices.tolist(), strict=True), start=1):
+        found.setdefault(index, Logprob(value, rank))
+    return found
