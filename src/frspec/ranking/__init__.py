@@ -1,0 +1,1 @@
+"""Floor 2: how often each token of a vocabulary occurs."""

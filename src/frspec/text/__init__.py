@@ -1,0 +1,1 @@
+"""Floor 1: characters, bytes, token ids and files of text."""
