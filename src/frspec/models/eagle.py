@@ -20,7 +20,6 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from frspec.artifacts import atomic_path
-from frspec.errors import UserError
 from frspec.models.cache import KVCache
 from frspec.models.checkpoint import block_shapes, make_block, make_rope, read_tensor
 from frspec.models.config import ModelConfig
