@@ -10,9 +10,9 @@ from pathlib import Path
 
 from frspec import hub
 from frspec.errors import UserError
-from frspec.models.checkpoint import is_eagle, load_decoder
+from frspec.models.checkpoint import load_decoder
 from frspec.models.decoder import Decoder
-from frspec.models.eagle import load_eagle
+from frspec.models.eagle import is_eagle, load_eagle
 from frspec.ranking.formats import load_ranking
 from frspec.ranking.ranking import Ranking
 from frspec.speculation.drafters.base import Drafter

@@ -29,6 +29,7 @@ from frspec.models.layers.attention import Attend
 from frspec.models.layers.linear import Linear
 from frspec.models.rotary import RopeConfig
 from frspec.models.segments import CachedAttention, Segment
+from frspec.models.weights import Weights
 
 PREFIX = "layers.0."
 _DEVIATION = 0.02
@@ -68,6 +69,11 @@ class EagleHead:
         """An empty cache of this head for one sequence, with room for ``rows`` positions at first."""
         config = self.config
         return KVCache(1, config.num_key_value_heads, config.head_dim, rows, self.target.dtype, self.target.device)
+
+
+def is_eagle(folder: Path) -> bool:
+    """Whether ``folder`` holds a draft head of any EAGLE version rather than a model."""
+    return "fc.weight" in Weights(Path(folder))
 
 
 def head_shapes(config: ModelConfig, bias: bool) -> dict[str, tuple[int, ...]]:
