@@ -49,6 +49,11 @@ class EagleHead:
         self.block = make_block(config, 0, tensors, PREFIX)
         self.rope = make_rope(config, target.device)
 
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are, and where inputs must be: where the target's are."""
+        return self.target.device
+
     def forward(self, tokens: Tensor, features: Tensor, positions: Tensor, segments: Sequence[Segment]) -> Tensor:
         """Predicted features [T, H]: row i from ``tokens[i]``, which follows ``features[i]``, at ``positions[i]``.
 
