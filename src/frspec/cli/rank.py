@@ -1,0 +1,83 @@
+"""``frspec rank``: count a corpus' tokens, write the ranking."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from frspec.ranking.count import Counts
+
+
+@click.command()
+@click.option("--tokenizer", "name", required=True, help="Checkpoint folder, hub id, tokenizer.json or *.tiktoken.")
+@click.argument("sources", nargs=-1, required=True)
+@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="The ranking to write.")
+@click.option("--field", default="text", show_default=True, help="Where JSON Lines and Parquet keep the text.")
+@click.option("--workers", type=click.IntRange(min=1), help="Processes; all cores by default.")
+@click.option("--skip-bad", is_flag=True, help="Leave unreadable records and files out, and say how many.")
+@click.option("--revision", help="Branch, tag or commit of a hub id.")
+def rank(
+    name: str,
+    sources: tuple[str, ...],
+    output: Path,
+    field: str,
+    workers: int | None,
+    skip_bad: bool,
+    revision: str | None,
+) -> None:
+    """Count the tokens of SOURCES and write the ranking.
+
+    SOURCES are JSON Lines (plain, .gz, .xz, .zst), Parquet or text files, folders, or patterns in quotes.
+    """
+    from frspec.ranking.count import rank_documents
+    from frspec.text.sources import read_documents
+    from frspec.text.tokenizer import Tokenizer
+
+    documents = read_documents(sources, field, skip_bad)
+    tokenizer = Tokenizer.load(name, revision)
+    start = time.perf_counter()
+    with _display() as progress:
+        ranking = rank_documents(tokenizer, documents, workers, progress)
+    seconds = time.perf_counter() - start
+    ranking.save(output)
+    tokens = ranking.provenance["tokens"]
+    skipped = f", {documents.skipped} unreadable skipped" if documents.skipped else ""
+    click.echo(
+        f"{output}: {tokens:,} tokens of {ranking.provenance['documents']:,} documents{skipped}; "
+        f"99 % of them are {len(ranking.covering(0.99)):,} of {len(ranking):,} ids; "
+        f"{seconds:.1f} s, {tokens / seconds:,.0f} tokens/s",
+        err=True,
+    )
+
+
+@contextmanager
+def _display() -> Iterator[Callable[[Counts], None]]:
+    """A line on stderr that ``count_tokens`` keeps up to date; nothing where stderr is no terminal."""
+    from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    # Refreshed from the callback: a thread of its own would be cut short in every forked counting process.
+    console = Console(stderr=True)
+    off = not console.is_terminal
+    with Progress(*columns, console=console, auto_refresh=False, transient=True, disable=off) as bar:
+        task = bar.add_task("reading")
+        start = shown = time.perf_counter()
+
+        def update(counts: Counts) -> None:
+            nonlocal shown
+            now = time.perf_counter()
+            if now - shown < 0.1:
+                return
+            shown, tokens = now, counts.tokens
+            speed = tokens / (now - start)
+            bar.update(task, description=f"{counts.documents:,} documents  {tokens:,} tokens  {speed:,.0f} tokens/s")
+            bar.refresh()
+
+        yield update

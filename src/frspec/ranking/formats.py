@@ -1,0 +1,143 @@
+"""Rankings and id lists as files.
+
+Knows: frspec's ranking file, and the id lists other programs use. Does not know: what ids mean.
+
+A ranking is a safetensors file: ``ids`` and ``counts``, int64 [V] in rank order, and under ``frspec`` in its
+metadata a JSON object with ``schema``, ``fingerprint`` and ``provenance``. An id list is what FR-Spec and SGLang call
+a token map (``freq_32768.pt``: a list or tensor of ids saved by torch), a JSON list, or text with one id a line. It
+keeps a prefix of the order and loses the rest: counts, fingerprint, provenance, and the ids behind the prefix.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from frspec.artifacts import atomic_path
+from frspec.errors import UserError
+from frspec.ranking.ranking import Ids, Ranking
+
+SCHEMA = 1
+
+
+def save_ranking(ranking: Ranking, path: Path) -> None:
+    """Write a counted ranking to ``path``.
+
+    Raises:
+        UserError: for an id list, or when the place cannot be written.
+    """
+    if ranking.counts is None:
+        raise UserError("an id list has no counts to save as a ranking; write it with write_ids")
+    from safetensors.numpy import save_file
+
+    about = {"schema": SCHEMA, "fingerprint": ranking.fingerprint, "provenance": dict(ranking.provenance)}
+    with atomic_path(path) as temporary:
+        save_file({"ids": ranking.ids, "counts": ranking.counts}, temporary, {"frspec": json.dumps(about)})
+
+
+def load_ranking(path: Path) -> Ranking:
+    """The ranking in ``path``, or the id list, recognised by content.
+
+    Raises:
+        UserError: when it is neither, truncated, of another schema, or names an id twice or outside its range.
+    """
+    try:
+        with path.open("rb") as file:
+            start = file.read(16)
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}") from error
+    if start[8:9] == b"{":
+        return _load_safetensors(path)
+    try:
+        return Ranking(read_ids(path), None, None, {"id list": str(path)})
+    except UserError as error:
+        raise UserError(f"{path} is {error}") from error
+
+
+def _load_safetensors(path: Path) -> Ranking:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="np") as file:
+            about = json.loads((file.metadata() or {}).get("frspec", "{}"))
+            if about.get("schema") != SCHEMA:
+                raise UserError(
+                    f"{path} is no ranking of schema {SCHEMA} (it has {about.get('schema')}); "
+                    "make it again with `frspec rank`"
+                )
+            ids, counts = file.get_tensor("ids"), file.get_tensor("counts")
+        return Ranking(ids, counts, str(about["fingerprint"]), about["provenance"])
+    except (SafetensorError, ValueError, KeyError) as error:
+        raise UserError(f"{path} is a damaged ranking: {error}; make it again with `frspec rank`") from error
+    except UserError as error:
+        raise error if str(path) in str(error) else UserError(f"{path} is {error}") from error
+
+
+def read_ids(path: Path) -> Ids:
+    """The ids of an id list in its order, [N] int64.
+
+    Raises:
+        UserError: when it is not a list of distinct ids.
+    """
+    content = path.read_bytes()
+    saved_by_torch = content.startswith((b"PK", b"\x80"))
+    values = _read_torch(path) if saved_by_torch else _read_text(content, path)
+    whole = [value for value in values if isinstance(value, int) and not isinstance(value, bool)]
+    if len(whole) != len(values) or not whole or max(map(abs, whole)) >= 2**63:
+        raise UserError(f"{path} is no list of token ids")
+    return np.array(whole, dtype=np.int64)
+
+
+def _read_torch(path: Path) -> Sequence[Any]:
+    import pickle
+
+    import torch
+
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (RuntimeError, EOFError, pickle.UnpicklingError, ValueError, KeyError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise UserError(f"{path} is no id list that can be read without running code: {reason}") from error
+    if isinstance(content, torch.Tensor) and content.ndim == 1:
+        content = content.tolist()
+    if not isinstance(content, list | tuple):
+        raise UserError(f"{path} holds a {type(content).__name__}, not a list of token ids")
+    return content
+
+
+def _read_text(content: bytes, path: Path) -> Sequence[Any]:
+    try:
+        text = content.decode("utf-8").strip()
+        if not text.startswith(("[", "{")):
+            return [int(line) for line in text.splitlines()]
+        values = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path} is neither a ranking nor a list of token ids: {error}") from error
+    if not isinstance(values, list):
+        raise UserError(f"{path} is JSON but no list of token ids")
+    return values
+
+
+def write_ids(ids: Sequence[int] | Ids, path: Path) -> None:
+    """Write ids as the kind of list the name ends in: ``.pt`` (FR-Spec, SGLang), ``.json`` or ``.txt``.
+
+    Raises:
+        UserError: for another ending, repeated or negative ids, or when the place cannot be written.
+    """
+    ranking = Ranking(np.array(ids, dtype=np.int64), None, None)
+    values = ranking.ids.tolist()
+    if path.suffix not in (".pt", ".json", ".txt"):
+        raise UserError(f"cannot tell what kind of id list {path} is to be; name it .pt, .json or .txt")
+    with atomic_path(path) as temporary:
+        if path.suffix == ".pt":
+            import torch
+
+            torch.save(values, temporary)
+        elif path.suffix == ".json":
+            temporary.write_text(json.dumps(values) + "\n", "utf-8")
+        else:
+            temporary.write_text("".join(f"{id}\n" for id in values), "utf-8")

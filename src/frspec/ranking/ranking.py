@@ -1,0 +1,177 @@
+"""How often each token of one vocabulary occurred in a corpus, most frequent first.
+
+Knows: order, prefixes, coverage. Does not know: how texts became tokens, files (``formats``), models.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from frspec.errors import UserError
+from frspec.text.tokenizer import Tokenizer
+
+Ids = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Ranking:
+    """Token ids of one vocabulary by descending count, ties by id.
+
+    A ranking that was counted holds every id from 0 to V - 1 once: ``ids`` [V], ``counts`` [V] (``counts[i]`` is how
+    often ``ids[i]`` occurred), and the tokenizer's ``fingerprint``. One read from another program's id list has
+    only its ``ids`` [N], N <= V, in that list's order; ``counts`` and ``fingerprint`` are None and what needs them is
+    refused. ``provenance``: sources, documents, tokens, date, program version.
+
+    Raises:
+        UserError: when the arrays are no such ranking.
+    """
+
+    ids: Ids
+    counts: Ids | None
+    fingerprint: str | None
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        flaw = _flaw_of_ids(self.ids) or (None if self.counts is None else _flaw_of_counts(self.ids, self.counts))
+        if flaw is not None:
+            raise UserError(f"not a ranking: {flaw}; make it again with `frspec rank`")
+        for array in (self.ids, self.counts):
+            if array is not None:
+                array.setflags(write=False)
+
+    @staticmethod
+    def from_counts(counts: npt.ArrayLike, fingerprint: str, provenance: Mapping[str, Any] | None = None) -> Ranking:
+        """The ranking of ``counts`` [V], where ``counts[id]`` is how often ``id`` occurred."""
+        by_id = np.asarray(counts, dtype=np.int64)
+        ids = np.argsort(-by_id, kind="stable")
+        return Ranking(ids, by_id[ids], fingerprint, provenance or {})
+
+    @staticmethod
+    def load(path: str | Path) -> Ranking:
+        """The ranking or id list in a file; see ``formats.load_ranking``."""
+        from frspec.ranking.formats import load_ranking
+
+        return load_ranking(Path(path))
+
+    def save(self, path: str | Path) -> None:
+        """Write the ranking to one file, in place of what is there; see ``formats.save_ranking``."""
+        from frspec.ranking.formats import save_ranking
+
+        save_ranking(self, Path(path))
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @cached_property
+    def covered(self) -> Ids:
+        """[V] int64: how many of the counted tokens the first i + 1 ids make up.
+
+        Raises:
+            UserError: when there are no counts, or only zeros.
+        """
+        if self.counts is None:
+            raise UserError("an id list has no counts, so no shares; take a number of ids, or a ranking")
+        covered: Ids = np.cumsum(self.counts)
+        if covered[-1] == 0:
+            raise UserError("the ranking has counted no tokens, so there are no shares; take a number of ids")
+        return covered
+
+    def prefix(self, n: int) -> Ids:
+        """The ``n`` most frequent ids, [n] int64.
+
+        Raises:
+            UserError: unless n is from 1 to the number of ids.
+        """
+        if not 1 <= n <= len(self):
+            raise UserError(f"cannot take {n} ids of a ranking of {len(self)}; ask for 1 to {len(self)}")
+        return self.ids[:n]
+
+    def covering(self, share: float) -> Ids:
+        """The shortest prefix whose ids make up at least ``share`` of all counted tokens.
+
+        ``share`` is read as the decimal it is written as: 0.07 of 100 tokens are 7.
+
+        Raises:
+            UserError: unless 0 < share <= 1.
+        """
+        if not 0 < share <= 1:
+            raise UserError(f"cannot cover a share of {share}; ask for more than 0 and at most 1")
+        wanted = -(-Fraction(str(share)) * int(self.covered[-1]) // 1)
+        return self.ids[: int(np.searchsorted(self.covered, int(wanted))) + 1]
+
+    def coverage(self, what: str | Sequence[int] | Ids, tokenizer: Tokenizer | None = None) -> float:
+        """The share (0 to 1) of all counted tokens that ``what`` makes up: ids, or the ids that a text consists of.
+
+        Repeated ids count once. A text needs the ranking's tokenizer: ``tokenizer``, or the one it was made with.
+
+        Raises:
+            UserError: for ids outside the vocabulary or another tokenizer.
+        """
+        chosen = np.unique(self._to_ids(what, tokenizer))
+        if len(chosen) and (chosen[0] < 0 or chosen[-1] >= len(self)):
+            raise UserError(f"ids outside the ranking's 0 to {len(self) - 1}; is it another tokenizer's?")
+        total = int(self.covered[-1])
+        assert self.counts is not None
+        return int(self.counts[np.isin(self.ids, chosen)].sum()) / total
+
+    def hit_rate(self, what: str | Sequence[int] | Ids, n: int, tokenizer: Tokenizer | None = None) -> float:
+        """The share (0 to 1) of the tokens of a text, or of ``what``, that are among the first ``n`` ids.
+
+        On text the ranking has not seen, this is what a draft vocabulary of that size will offer. No tokens give 1.
+        """
+        tokens = self._to_ids(what, tokenizer)
+        inside = np.isin(tokens, self.prefix(n))
+        return float(inside.mean()) if len(tokens) else 1.0
+
+    def check_fingerprint(self, fingerprint: str) -> None:
+        """Refuse a ranking that is known to be of another tokenizer.
+
+        Raises:
+            UserError: when both fingerprints are known and differ.
+        """
+        if self.fingerprint is not None and self.fingerprint != fingerprint:
+            made = self.provenance.get("tokenizer")
+            raise UserError(
+                f"the ranking is of another tokenizer ({made or self.fingerprint}); "
+                "make one for this model's with `frspec rank`"
+            )
+
+    def _to_ids(self, what: str | Sequence[int] | Ids, tokenizer: Tokenizer | None) -> Ids:
+        if not isinstance(what, str):
+            return np.asarray(what, dtype=np.int64).reshape(-1)
+        name = self.provenance.get("tokenizer")
+        if tokenizer is None and not isinstance(name, str):
+            raise UserError("this ranking does not say its tokenizer, so a text has no ids; pass tokenizer=")
+        tokenizer = tokenizer or Tokenizer.load(str(name))
+        self.check_fingerprint(tokenizer.fingerprint)
+        return np.asarray(tokenizer.encode(what, add_special_tokens=False), dtype=np.int64)
+
+
+def _flaw_of_ids(ids: Ids) -> str | None:
+    if ids.dtype != np.int64 or ids.ndim != 1 or len(ids) == 0:
+        return f"ids are {ids.dtype}{list(ids.shape)}"
+    if ids.min() < 0:
+        return f"a negative id ({ids.min()})"
+    values, times = np.unique(ids, return_counts=True)
+    if times.max() > 1:
+        return f"the id {values[times.argmax()]} stands in it {times.max()} times"
+    return None
+
+
+def _flaw_of_counts(ids: Ids, counts: Ids) -> str | None:
+    if counts.dtype != np.int64 or counts.shape != ids.shape:
+        return f"{len(ids)} ids but counts are {counts.dtype}{list(counts.shape)}"
+    if ids.max() >= len(ids):
+        return f"the id {ids.max()} is outside a vocabulary of {len(ids)}"
+    if counts.min() < 0:
+        return "a negative count"
+    fell, tied = counts[1:] < counts[:-1], counts[1:] == counts[:-1]
+    return None if np.all(fell | (tied & (ids[1:] > ids[:-1]))) else "its ids are not in rank order"
