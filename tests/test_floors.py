@@ -31,6 +31,8 @@ def test_imports_point_down() -> None:
             for name in names:
                 if name.startswith("frspec."):
                     there = name.split(".")[1]
-                    if FLOORS[there] > FLOORS[here] or (FLOORS[there] == FLOORS[here] and there != here != "cli" and FLOORS[here]):
+                    if FLOORS[there] > FLOORS[here] or (
+                        FLOORS[there] == FLOORS[here] and there != here != "cli" and FLOORS[here]
+                    ):
                         wrong.append(f"{file.relative_to(root)} imports {name}")
     assert not wrong

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-import os
 import shutil
 import sys
 import tempfile
@@ -51,10 +50,8 @@ def atomic_path(path: Path, *, folder: bool = False) -> Iterator[Path]:
         yield inner
         if folder and path.exists():
             path.rename(temporary / "replaced")
-        os.replace(inner, path)
+        inner.replace(path)
     except OSError as error:
-        raise UserError(
-            f"cannot write {path}: {error.strerror or error}; nothing was left under that name"
-        ) from error
+        raise UserError(f"cannot write {path}: {error.strerror or error}; nothing was left under that name") from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)

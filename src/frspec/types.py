@@ -73,7 +73,7 @@ class SamplingParams:
             "top_p": (number(self.top_p) and 0 < self.top_p <= 1, "above 0 and at most 1"),
             "top_k": (count(self.top_k, -1), "-1 or 0 (off) or a whole number of at least 1"),
             "min_p": (number(self.min_p) and 0 <= self.min_p <= 1, "from 0 to 1"),
-            "seed": (self.seed is None or count(self.seed, -(2**63)) and self.seed < 2**63, "a 64-bit integer"),
+            "seed": (self.seed is None or (count(self.seed, -(2**63)) and self.seed < 2**63), "a 64-bit integer"),
             "max_tokens": (top is None or count(top, 1), "a whole number of at least 1"),
             "min_tokens": (
                 count(self.min_tokens, 0) and (top is None or self.min_tokens <= top),

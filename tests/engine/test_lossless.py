@@ -10,7 +10,7 @@ import torch
 from frspec.engine.engine import Engine
 from frspec.engine.llm import LLM
 from frspec.engine.request import Request
-from frspec.models.eagle import EagleHead
+from frspec.models.eagle import EagleHead, new_head
 from frspec.speculation.drafters.base import Drafter
 from frspec.speculation.drafters.eagle import EagleDrafter
 from frspec.speculation.drafters.model import ModelDrafter
@@ -42,7 +42,9 @@ SHAPES = [TreeShape(1, 1, 1), TreeShape(4, 4, 1), TreeShape(6, 2, 8), TreeShape(
 
 def vocabulary(kind: str, plain: LLM) -> DraftVocabulary:
     size = plain.config.vocab_size
-    common = torch.tensor(list(dict.fromkeys(token for text in whole(plain.generate(PROMPTS, GREEDY)) for token in text)))
+    common = torch.tensor(
+        list(dict.fromkeys(token for text in whole(plain.generate(PROMPTS, GREEDY)) for token in text))
+    )
     ids_of = {
         "full": torch.arange(size),
         "quarter": torch.cat([common, torch.arange(size // 4 - len(common)) + size // 2]).unique().flip(0),
@@ -55,7 +57,7 @@ def vocabulary(kind: str, plain: LLM) -> DraftVocabulary:
 
 def eagle(plain: LLM, kind: str, shape: TreeShape) -> Drafter:
     target = plain.engine.target
-    head = EagleHead.create(target, torch.Generator().manual_seed(1))
+    head = EagleHead(*new_head(target, torch.Generator().manual_seed(1)), target)
     return EagleDrafter(head, DraftHead(target.head, vocabulary(kind, plain)), shape)
 
 
@@ -142,8 +144,9 @@ def test_random_weights(random_llm: LLM) -> None:
 
 
 def eagle_of(llm: LLM) -> Drafter:
-    head = EagleHead.create(llm.engine.target, torch.Generator().manual_seed(3))
-    return EagleDrafter(head, DraftHead(llm.engine.target.head, cut(llm.config.vocab_size, 30)), SHAPES[3])
+    target = llm.engine.target
+    head = EagleHead(*new_head(target, torch.Generator().manual_seed(3)), target)
+    return EagleDrafter(head, DraftHead(target.head, cut(llm.config.vocab_size, 30)), SHAPES[3])
 
 
 def cut(size: int, rows: int) -> DraftVocabulary:

@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 @click.argument("prompt", required=False)
 @click.option("--model", required=True, metavar="MODEL", help="Checkpoint folder or hub id.")
 @click.option("--prompt-file", metavar="FILE", help="Read the prompt from a file.")
-@click.option("--messages", metavar="FILE", help="A conversation: JSON list of {role, content}; uses the chat template.")
+@click.option(
+    "--messages", metavar="FILE", help="A conversation: JSON list of {role, content}; uses the chat template."
+)
 @draft_options
 @sampling_options
 @tree_options

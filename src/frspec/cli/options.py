@@ -29,6 +29,7 @@ def model_options(command: Command) -> Command:
         click.option("--dtype", type=click.Choice(["auto", "float32", "bfloat16"]), default="auto", show_default=True),
         click.option("--device", metavar="auto|cpu|cuda", default="auto", show_default=True),
         click.option("--max-model-len", type=int, metavar="N", help="Context length, prompt and output together."),
+        click.option("--exact", is_flag=True, help="Bitwise the same in every dtype and batch; slower."),
     )(command)
 
 

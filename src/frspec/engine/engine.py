@@ -57,6 +57,8 @@ class Engine:
         self.clock.start()
         self._admit()
         shares = self._read_prompts() + self._draft()
+        if not shares:
+            return []
         features, logits = self._forward(shares)
         self._accept(shares, features, logits)
         self._retire()
@@ -116,7 +118,7 @@ class Engine:
         device = self.target.device
         tokens = torch.cat([share.tree.tokens for share in shares]).to(device)
         positions = torch.cat([share.positions for share in shares]).to(device)
-        features = self.target.forward(tokens, positions, [share.segment() for share in shares])
+        features = self.target.forward(tokens, positions, [share.segment(device) for share in shares])
         logits = self.target.logits(features if len(wanted) == start else features[wanted])
         self.clock.lap("verify")
         return features, logits

@@ -51,7 +51,9 @@ class Group:
             prompt=self.prompt,
             prompt_token_ids=self.prompt_ids,
             outputs=[
-                replace(r.output, token_ids=list(r.output.token_ids), logprobs=r.output.logprobs and [*r.output.logprobs])
+                replace(
+                    r.output, token_ids=list(r.output.token_ids), logprobs=r.output.logprobs and [*r.output.logprobs]
+                )
                 for r in self.requests
             ],
             finished=self.finished,

@@ -17,6 +17,7 @@ from frspec.engine.engine import Engine
 from frspec.engine.group import Group
 from frspec.errors import UserError
 from frspec.models.checkpoint import load_decoder
+from frspec.models.exact import ExactDecoder
 from frspec.ranking.ranking import Ranking
 from frspec.speculation.drafters.base import Drafter
 from frspec.speculation.growth import TreeShape
@@ -37,6 +38,8 @@ class LLM:
     vocabulary. dtype: "auto" (the checkpoint's), "float32", "bfloat16". device: "auto", "cpu", "cuda".
     num_speculative_tokens, tree_depth, tree_width: how many tokens one pass may verify, how deep, how wide
     (1 is a chain). max_model_len: prompt and output together. max_num_batched_tokens: prompt tokens in one pass.
+    exact: run the target so that every row is bit for bit the same in any company: slower, and bitwise lossless in
+    every dtype.
 
     No drafter, vocabulary or tree changes what is generated.
 
@@ -62,6 +65,7 @@ class LLM:
         num_speculative_tokens: int = 15,
         tree_depth: int = 5,
         tree_width: int = 4,
+        exact: bool = False,
     ) -> None:
         for name, value in (("max_num_seqs", max_num_seqs), ("max_num_batched_tokens", max_num_batched_tokens)):
             if value < 1:
@@ -70,6 +74,8 @@ class LLM:
         folder = hub.resolve(model, revision)
         self._tokenizer = None if skip_tokenizer_init else Tokenizer.load(tokenizer or folder)
         target = load_decoder(folder, dtype=dtype, device=device)
+        if exact:
+            target = ExactDecoder.of(target)
         self.config = target.config
         self.max_model_len = self._context(max_model_len)
         self.engine = Engine(target, None, max_num_seqs, max_num_batched_tokens)
@@ -180,9 +186,7 @@ class LLM:
         text, ids = self._read(prompt)
         seed = random.SystemRandom().getrandbits(63) if params.seed is None else params.seed
         self._made += 1
-        return Group(
-            str(self._made - 1), text, ids, params, seed, self.config, self.max_model_len, self._tokenizer
-        )
+        return Group(str(self._made - 1), text, ids, params, seed, self.config, self.max_model_len, self._tokenizer)
 
     def _read(self, prompt: Prompt) -> tuple[str | None, list[int]]:
         if isinstance(prompt, Mapping):

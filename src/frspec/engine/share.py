@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import torch
 from torch import Tensor
 
 from frspec.engine.request import Request
@@ -51,7 +52,7 @@ class Share:
         """[N] int64 absolute positions."""
         return self.tree.depths + self.cache.length
 
-    def segment(self) -> Segment:
+    def segment(self, device: torch.device) -> Segment:
         """The share as the target sees it."""
         chain = self.reading or self.tree.is_chain()
-        return Segment(self.cache, len(self.tree), None if chain else self.tree.ancestors())
+        return Segment(self.cache, len(self.tree), None if chain else self.tree.ancestors().to(device))

@@ -27,7 +27,8 @@ class DraftHead:
     """
 
     def __init__(self, head: Tensor, vocabulary: DraftVocabulary, use_noise: bool = True) -> None:
-        self.vocabulary, self.size, self.use_noise = vocabulary, len(vocabulary), use_noise
+        self.size, self.use_noise = len(vocabulary), use_noise
+        self._mapped = not vocabulary.full
         self._ids = vocabulary.ids.to(head.device)
         self._rows = vocabulary.rows(head)
 
@@ -45,4 +46,4 @@ class DraftHead:
                     logits[row] += (state.temperature * noise).float()
         top = logits.topk(width)
         scores = top.values - logits.logsumexp(-1, keepdim=True)
-        return scores, top.indices if self.vocabulary.full else self._ids[top.indices]
+        return scores, self._ids[top.indices] if self._mapped else top.indices

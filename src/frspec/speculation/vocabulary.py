@@ -54,10 +54,6 @@ class DraftVocabulary:
         whole = self.full and len(weight) == self.vocab_size
         return weight if whole else weight.index_select(0, self.ids.to(weight.device))
 
-    def to_target(self, rows: Tensor) -> Tensor:
-        """Draft-head rows [...] -> token ids [...]."""
-        return rows if self.full else self.ids[rows]
-
     @classmethod
     def whole(cls, vocab_size: int) -> DraftVocabulary:
         """Every id: plain EAGLE."""
@@ -106,7 +102,6 @@ def _parse(spec: Spec, ranking: Ranking | None) -> tuple[int | float | str | Non
 
 def _choose(ranking: Ranking, size: int | float | str | None, vocab_size: int) -> Tensor:
     if size is None:
-        whole_list = ranking.counts is None
-        size = len(ranking.ids) if whole_list else max(1, vocab_size // 4)
+        size = len(ranking) if ranking.counts is None else max(1, vocab_size // 4)
     ids = ranking.covering(size) if isinstance(size, float) else ranking.prefix(int(size))
-    return torch.as_tensor(ids, dtype=torch.int64)
+    return torch.tensor(ids, dtype=torch.int64)

@@ -14,8 +14,8 @@ from torch import Tensor
 
 from frspec.clock import Clock
 from frspec.models.cache import KVCache
-from frspec.models.segments import Segment
 from frspec.models.eagle import EagleHead
+from frspec.models.segments import Segment
 from frspec.speculation.drafters.base import DraftState
 from frspec.speculation.growth import TreeShape, grow
 from frspec.speculation.head import DraftHead
