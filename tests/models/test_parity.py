@@ -96,6 +96,21 @@ def test_every_path_of_a_tree_equals_its_sequence(name: str, dtype: str, by_leve
         assert rms(logits[path] - exact[20:]) <= 2 * their_error  # 2: few rows, so the estimate of theirs is rough
 
 
+def test_undecided_rows_are_seen_by_those_after_them(tmp_path: Path) -> None:
+    """Without a mask a row sees everything before it, drafted or committed."""
+    decoder = load_decoder(save(make("llama"), tmp_path), device="cpu")
+    cache, logits = decoder.new_cache(1), []
+    with torch.inference_mode():
+        for rows in (range(4), range(4, 9), range(9, 10), range(10, 12)):
+            part = torch.tensor(rows)
+            logits.append(
+                decoder.logits(decoder.forward(torch.tensor(TOKENS)[part], part, [Segment(cache, len(rows))]))
+            )
+        assert (cache.length, cache.drafted) == (0, 12)
+        expected = feed(decoder, decoder.new_cache(12), TOKENS[:12], [12])
+    torch.testing.assert_close(torch.cat(logits), expected, rtol=1e-5, atol=1e-4)
+
+
 def test_sequences_of_a_batch_do_not_see_each_other(tmp_path: Path) -> None:
     decoder = load_decoder(save(make("llama"), tmp_path), device="cpu")
     texts = [TOKENS[:9], TOKENS[20:23], TOKENS[40:41]]
