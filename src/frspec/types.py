@@ -135,7 +135,7 @@ class TokenTree:
     def check(self) -> None:
         """Assert the invariants above; for tests and for new drafters."""
         parents, depths, tokens = self.parents.tolist(), self.depths.tolist(), self.tokens.tolist()
-        assert parents[0] == 0 and depths[0] == 0, "the root comes first"
+        assert (parents[0], depths[0]) == (0, 0), "the root comes first"
         for node in range(1, len(self)):
             assert parents[node] < node, "a parent comes before its children"
             assert depths[node] == depths[parents[node]] + 1, "a depth is its parent's plus one"

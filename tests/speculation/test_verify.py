@@ -38,7 +38,7 @@ def test_the_output_distribution_is_the_targets_exactly(tree: tuple[list[int], l
         weight = Fraction(1)
         while len(output) < length:
 
-            def pick(_node: int, output: list[int] = output) -> tuple[int, bool]:
+            def pick(_node: int, output=output, choices=choices) -> tuple[int, bool]:
                 nonlocal weight
                 token = choices[len(output)]
                 weight *= text_of(tuple(output), vocabulary)[token]

@@ -60,13 +60,11 @@ def make_drafter(
         return EagleDrafter(load_eagle(folder, target), head(target), shape)
     decoder = load_decoder(folder, dtype=str(target.dtype).removeprefix("torch."), device=str(target.device))
     if tokenizer is not None and Tokenizer.load(folder).fingerprint != tokenizer.fingerprint:
-        raise UserError(
-            f"the draft model {draft} has another tokenizer than the target; both must share one vocabulary"
-        )
+        raise UserError(f"the draft model {draft} has another tokenizer than the target; they must share a vocabulary")
     if tokenizer is None and decoder.config.vocab_size != target.config.vocab_size:
         raise UserError(
             f"the draft model {draft} has {decoder.config.vocab_size} tokens and the target "
-            f"{target.config.vocab_size}; both must share one vocabulary"
+            f"{target.config.vocab_size}; they must share a vocabulary"
         )
     return ModelDrafter(decoder, head(decoder), shape)
 

@@ -174,8 +174,9 @@ class LLM:
     def _groups(
         self, prompts: Prompt | Sequence[Prompt], params: SamplingParams | Sequence[SamplingParams] | None
     ) -> list[Group]:
-        one = isinstance(prompts, str | Mapping) or (len(prompts) > 0 and isinstance(prompts[0], int))
-        several: Sequence[Any] = [prompts] if one else prompts  # type: ignore[list-item]
+        several: Any = prompts
+        if isinstance(prompts, str | Mapping) or (len(prompts) > 0 and isinstance(prompts[0], int)):
+            several = [prompts]
         if params is None or isinstance(params, SamplingParams):
             params = [params or SamplingParams()] * len(several)
         if len(params) != len(several):
@@ -197,7 +198,7 @@ class LLM:
                 )
             if "prompt_token_ids" in prompt:
                 return prompt.get("prompt"), list(prompt["prompt_token_ids"])
-            prompt = prompt["prompt"]
+            return self._read(prompt["prompt"])
         if isinstance(prompt, str):
             return prompt, self.get_tokenizer().encode(prompt)
         return None, list(prompt)

@@ -43,7 +43,7 @@ class ExactDecoder(Decoder):
 
     def logits(self, features: Tensor) -> Tensor:
         """As ``Decoder.logits``."""
-        blocks = features.split(ROWS - 1)
+        blocks = torch.split(features, ROWS - 1)
         parts = [super(ExactDecoder, self).logits(_padded(block))[: len(block)] for block in blocks]
         return torch.cat(parts)
 

@@ -37,7 +37,7 @@ class DraftVocabulary:
                 f"the draft vocabulary names token {outside}, but the target's head has {vocab_size} rows; "
                 "use a ranking made for this model's tokenizer"
             )
-        if len(ids.unique()) != len(ids):
+        if len(set(ids.tolist())) != len(ids):
             raise UserError("the draft vocabulary names a token twice; each id may stand in it once")
         self.ids, self.vocab_size = ids, vocab_size
 

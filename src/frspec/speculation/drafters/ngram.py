@@ -53,7 +53,7 @@ class NgramDrafter:
                     index.ends[tuple(tokens[end - size : end])] = end
         index.indexed = len(tokens) - 1
         for size in self._sizes:
-            end = index.ends.get(tuple(tokens[-size:])) if size <= len(tokens) else None
-            if end is not None:
-                return tokens[end : end + min(self.max_nodes, state.room)]
+            found = index.ends.get(tuple(tokens[-size:])) if size <= len(tokens) else None
+            if found is not None:
+                return tokens[found : found + min(self.max_nodes, state.room)]
         return []

@@ -1,0 +1,1 @@
+"""Floor 7: measurements that anyone can rerun."""

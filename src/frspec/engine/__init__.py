@@ -1,0 +1,1 @@
+"""Floor 5: the life of a request."""

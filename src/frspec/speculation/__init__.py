@@ -1,0 +1,1 @@
+"""Floor 4: how to draft and how to accept."""

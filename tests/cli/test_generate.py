@@ -1,0 +1,105 @@
+"""``frspec generate`` as its user meets it: a real process, real pipes, a real Ctrl-C."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from frspec import LLM, SamplingParams
+
+FRSPEC = [sys.executable, "-c", "from frspec.cli.main import main; main()"]
+
+
+def frspec(*arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*FRSPEC, *arguments], input=stdin, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(scope="module")
+def greedy(stories: Path) -> str:
+    return LLM(stories).generate("Once upon a time", SamplingParams(temperature=0, max_tokens=40))[0].outputs[0].text
+
+
+def test_text_goes_to_stdout_and_figures_to_stderr(stories: Path, greedy: str) -> None:
+    for draft in ([], ["--draft", "ngram"], ["--draft", str(stories), "--tree-width", "1"]):
+        done = frspec(
+            "generate", "Once upon a time", "--model", str(stories), "--temperature", "0", "--max-tokens", "40", *draft
+        )
+        assert (done.returncode, done.stdout) == (0, greedy + "\n")
+        figures, times = done.stderr.strip().splitlines()
+        assert re.fullmatch(
+            r"40 tokens, [\d.]+ tok/s, mean acceptance length [\d.]+ over \d+ target passes, seed \d+", figures
+        )
+        assert "verify" in times
+        assert ("draft layer" in times) == ("--tree-width" in draft)
+
+
+def test_prompts_from_stdin_a_file_and_a_conversation(stories: Path, greedy: str, tmp_path: Path) -> None:
+    settings = ["--model", str(stories), "--temperature", "0", "--max-tokens", "40"]
+    assert frspec("generate", "-", *settings, stdin="Once upon a time").stdout == greedy + "\n"
+    (tmp_path / "prompt.txt").write_text("Once upon a time")
+    assert frspec("generate", "--prompt-file", str(tmp_path / "prompt.txt"), *settings).stdout == greedy + "\n"
+    (tmp_path / "talk.json").write_text('[{"role": "user", "content": "Hi"}]')
+    refused = frspec("generate", "--messages", str(tmp_path / "talk.json"), *settings)
+    assert refused.returncode == 1
+    assert "chat template" in refused.stderr
+
+
+def test_json_is_one_object(stories: Path, greedy: str) -> None:
+    done = frspec(
+        "generate", "Once upon a time", "--model", str(stories), "--temperature", "0", "--max-tokens", "40", "--json",
+        "--draft", "ngram", "-n", "2", "--logprobs", "1",
+    )  # fmt: skip
+    printed = json.loads(done.stdout)
+    assert [output["text"] for output in printed["outputs"]] == [greedy, greedy]
+    assert printed["outputs"][0]["finish_reason"] == "length"
+    assert len(printed["outputs"][0]["logprobs"]) == 40
+    assert printed["metrics"]["target_passes"] > 0
+    assert printed["mean_acceptance_length"] >= 1
+
+
+def test_ctrl_c_ends_with_what_there_is(stories: Path) -> None:
+    arguments = ["generate", "Once", "--model", str(stories), "--max-tokens", "500", "--ignore-eos", "--json"]
+    slow = "import time, frspec.engine.engine as e; step = e.Engine.step\n"
+    slow += "e.Engine.step = lambda self: (time.sleep(0.05), step(self))[1]\n"
+    slow += "import sys; print('ready', file=sys.stderr, flush=True); from frspec.cli.main import main; main()"
+    process = subprocess.Popen(
+        [sys.executable, "-c", slow, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stderr is not None
+    assert process.stderr.readline() == "ready\n"
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(timeout=8)
+    os.kill(process.pid, signal.SIGINT)
+    stdout, stderr = process.communicate(timeout=30)
+    printed = json.loads(stdout)
+    assert process.returncode == 130
+    assert printed["outputs"][0]["finish_reason"] == "abort"
+    assert 0 < len(printed["outputs"][0]["token_ids"]) < 500
+    assert "Traceback" not in stderr
+
+
+MISTAKES = {
+    "no such folder": ["Hi", "--model", "no/such/folder/here"],
+    "give one of": ["--model", "{model}"],
+    "temperature": ["Hi", "--model", "{model}", "--temperature", "-2"],
+    "needs a ranking": ["Hi", "--model", "{model}", "--draft", "{model}", "--draft-vocab", "100"],
+    "--revision": ["Hi", "--model", "{model}", "--revision", "main"],
+    "cannot read the prompt": ["--prompt-file", "no-such-file", "--model", "{model}"],
+    "the context holds": ["word " * 600, "--model", "{model}"],
+    "max_model_len": ["Hi", "--model", "{model}", "--max-model-len", "100000"],
+    "not there": ["Hi", "--model", "{model}", "--device", "cuda:7"],
+}
+
+
+@pytest.mark.parametrize("message", MISTAKES)
+def test_a_users_mistake_is_one_line(stories: Path, message: str) -> None:
+    done = frspec("generate", *[argument.format(model=stories) for argument in MISTAKES[message]])
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert done.stderr.startswith("frspec: ")
+    assert message.replace("no such folder", "no folder") in done.stderr

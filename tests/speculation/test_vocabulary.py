@@ -1,0 +1,88 @@
+"""What a drafter may propose: sizes, always-in ids, and everything that does not fit."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from frspec.errors import UserError
+from frspec.ranking.ranking import Ranking
+from frspec.speculation.vocabulary import DraftVocabulary, Spec
+
+COUNTS = np.array([5, 0, 40, 3, 2, 30, 0, 20])  # rank order: 2 5 7 0 3 4 1 6
+RANKING = Ranking.from_counts(COUNTS, "f" * 32)
+
+
+def build(spec: Spec, ranking: Ranking | None = RANKING, always: tuple[int, ...] = (6,), size: int = 8) -> list[int]:
+    return DraftVocabulary.build(spec, ranking, always, size, "f" * 32).ids.tolist()
+
+
+def test_a_size_a_share_or_everything() -> None:
+    assert build(3) == [6, 2, 5, 7]
+    assert build("3") == [6, 2, 5, 7]
+    assert build(0.7) == [6, 2, 5]
+    assert build("0.7") == [6, 2, 5]
+    assert build("full") == list(range(8))
+    assert build(None) == [6, 2, 5]  # a quarter of 8 and what is always in
+    assert build(None, None) == list(range(8))
+    assert build(RANKING, None) == [6, 2, 5]
+
+
+def test_ids_that_are_always_in_come_first_and_once() -> None:
+    assert build(2, always=(5, 1)) == [1, 5, 2]
+
+
+@given(st.integers(1, 8), st.integers(1, 8), st.sets(st.integers(0, 7), max_size=3))
+def test_a_smaller_vocabulary_is_a_prefix_of_a_larger_one(one: int, other: int, always: set[int]) -> None:
+    small, large = sorted((one, other))
+    assert build(large, always=tuple(always))[: len(build(small, always=tuple(always)))] == build(
+        small, always=tuple(always)
+    )
+
+
+def test_ids_that_the_target_cannot_emit_are_left_out() -> None:
+    assert build("full", size=6) == list(range(6))
+    assert build(4, size=6, always=(7,)) == [2, 5, 0]
+
+
+def test_rows_follow_the_ids() -> None:
+    weight = torch.randn(8, 3)
+    vocabulary = DraftVocabulary(torch.tensor([6, 2, 5]), 8)
+    assert torch.equal(vocabulary.rows(weight), weight[[6, 2, 5]])
+    assert DraftVocabulary.whole(8).rows(weight) is weight
+    assert torch.equal(DraftVocabulary.whole(6).rows(weight), weight[:6])
+
+
+@pytest.mark.parametrize(
+    ("spec", "ranking", "message"),
+    [
+        (100, None, "needs a ranking"),
+        (0.5, None, "needs a ranking"),
+        (9, RANKING, "9 ids"),
+        (0, RANKING, "0 ids"),
+        (1.5, RANKING, "1.5"),
+        (2, Ranking.from_counts(COUNTS, "0" * 32), "another tokenizer"),
+        (RANKING, RANKING, "one ranking"),
+        ("no/such/file", None, "no/such/file"),
+        (0.5, Ranking(np.array([1, 2]), None, None), "no counts"),
+        (None, Ranking(np.array([1, 8]), None, None), "token 8"),
+    ],
+)
+def test_what_does_not_fit_is_refused(spec: Spec, ranking: Ranking | None, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        build(spec, ranking)
+
+
+@pytest.mark.parametrize(("ids", "message"), [([], "at least one"), ([1, 1], "twice"), ([-1], "-1"), ([8], "token 8")])
+def test_impossible_vocabularies(ids: list[int], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        DraftVocabulary(torch.tensor(ids, dtype=torch.int64), 8)
+
+
+def test_an_id_list_is_taken_whole(tmp_path: Path) -> None:
+    torch.save([3, 1, 2], tmp_path / "freq_3.pt")
+    assert build(str(tmp_path / "freq_3.pt"), None) == [6, 3, 1, 2]
+    assert build(2, Ranking.load(tmp_path / "freq_3.pt")) == [6, 3, 1]
