@@ -95,9 +95,7 @@ BAD_LINES = {
 
 
 @pytest.mark.parametrize(("line", "message"), BAD_LINES.items(), ids=list(BAD_LINES.values()))
-def test_a_bad_line_in_the_middle(
-    tmp_path: Path, line: bytes, message: str, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_bad_line_in_the_middle(tmp_path: Path, line: bytes, message: str, caplog: pytest.LogCaptureFixture) -> None:
     path = write(tmp_path / "a.jsonl", b'{"text": "x"}\n' + line + b'\n{"text": "y"}\n')
     with pytest.raises(UserError, match=message) as error:
         texts(path)

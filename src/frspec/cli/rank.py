@@ -12,6 +12,7 @@ import click
 
 if TYPE_CHECKING:
     from frspec.ranking.count import Counts
+    from frspec.text.sources import Documents
 
 
 @click.command()
@@ -42,7 +43,7 @@ def rank(
     documents = read_documents(sources, field, skip_bad)
     tokenizer = Tokenizer.load(name, revision)
     start = time.perf_counter()
-    with _display() as progress:
+    with _display(documents) as progress:
         ranking = rank_documents(tokenizer, documents, workers, progress)
     seconds = time.perf_counter() - start
     ranking.save(output)
@@ -57,17 +58,17 @@ def rank(
 
 
 @contextmanager
-def _display() -> Iterator[Callable[[Counts], None]]:
-    """A line on stderr that ``count_tokens`` keeps up to date; nothing where stderr is no terminal."""
+def _display(documents: Documents) -> Iterator[Callable[[Counts], None]]:
+    """A bar on stderr that ``count_tokens`` keeps up to date; nothing where stderr is no terminal."""
     from rich.console import Console
-    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-    # Refreshed from the callback: a thread of its own would be cut short in every forked counting process.
+    columns = (BarColumn(), TaskProgressColumn(), TextColumn("{task.description}"), TimeRemainingColumn())
     console = Console(stderr=True)
     off = not console.is_terminal
+    # Refreshed from the callback: a thread of its own would be cut short in every forked counting process.
     with Progress(*columns, console=console, auto_refresh=False, transient=True, disable=off) as bar:
-        task = bar.add_task("reading")
+        task = bar.add_task("reading", total=documents.size)
         start = shown = time.perf_counter()
 
         def update(counts: Counts) -> None:
@@ -76,8 +77,7 @@ def _display() -> Iterator[Callable[[Counts], None]]:
             if now - shown < 0.1:
                 return
             shown, tokens = now, counts.tokens
-            speed = tokens / (now - start)
-            bar.update(task, description=f"{counts.documents:,} documents  {tokens:,} tokens  {speed:,.0f} tokens/s")
-            bar.refresh()
+            speed = f"{tokens:,} tokens  {tokens / (now - start):,.0f} tokens/s"
+            bar.update(task, completed=documents.position, description=speed, refresh=True)
 
         yield update

@@ -39,38 +39,38 @@ class Bad:
     reason: str
 
 
-def records(path: Path, fields: Sequence[str]) -> Iterator[tuple[int, Any]]:
-    """``(line, record)`` for each record: an object with the fields of a line or row, a whole text, or a ``Bad``.
+def records(file: BinaryIO, path: Path, fields: Sequence[str]) -> Iterator[tuple[int, Any]]:
+    """``(line, record)`` for each record of ``file``, which is ``path`` opened.
 
-    Lines and rows count from 1; blank lines are no records. Of a Parquet file only the columns in ``fields`` are
-    read.
+    A record is an object with the fields of a line or row, a whole text, or a ``Bad``. Lines and rows count from 1;
+    blank lines are no records. Of a Parquet file only the columns in ``fields`` are read.
 
     Raises:
         UserError: when the file as a whole, or the rest of it, cannot be read.
     """
     kind = path.suffixes[-2:][0] if path.suffix in (".gz", ".xz", ".zst") else path.suffix
     if kind == ".parquet":
-        yield from _parquet(path, fields)
+        yield from _parquet(file, path, fields)
         return
     try:
-        with _open(path) as stream:
-            _check_start(stream, path)
-            yield from _json_lines(stream) if kind in JSON_LINES else _text(stream)
+        stream = _decompressed(file, path.suffix)
+        _check_start(stream, path)
+        yield from _json_lines(stream) if kind in JSON_LINES else _text(stream)
     except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
         raise UserError(f"{path}: cannot be read to its end: {error}; get the file again") from error
 
 
-def _open(path: Path) -> io.BufferedReader:
-    if path.suffix == ".gz":
-        return cast(io.BufferedReader, gzip.open(path))
-    if path.suffix == ".xz":
-        return cast(io.BufferedReader, lzma.open(path))
-    if path.suffix == ".zst":
+def _decompressed(file: BinaryIO, suffix: str) -> io.BufferedReader:
+    if suffix == ".gz":
+        return cast(io.BufferedReader, gzip.open(file))
+    if suffix == ".xz":
+        return cast(io.BufferedReader, lzma.open(file))
+    if suffix == ".zst":
         import pyarrow as pa
 
         # Unlike zstandard's own reader, this one notices a truncated file.
-        return io.BufferedReader(cast(Any, pa.CompressedInputStream(str(path), "zstd")))
-    return path.open("rb")
+        return io.BufferedReader(cast(Any, pa.CompressedInputStream(file, "zstd")))
+    return cast(io.BufferedReader, file)
 
 
 def _check_start(stream: io.BufferedReader, path: Path) -> None:
@@ -110,12 +110,12 @@ def _text(stream: BinaryIO) -> Iterator[tuple[int, Any]]:
         yield content.count(b"\n", 0, error.start) + 1, Bad("not UTF-8; convert the file")
 
 
-def _parquet(path: Path, fields: Sequence[str]) -> Iterator[tuple[int, Any]]:
+def _parquet(raw: BinaryIO, path: Path, fields: Sequence[str]) -> Iterator[tuple[int, Any]]:
     import pyarrow as pa
     from pyarrow import parquet
 
     try:
-        with parquet.ParquetFile(path) as file:
+        with parquet.ParquetFile(raw) as file:
             names = file.schema_arrow.names
             columns = [name for name in fields if name in names]
             if not columns:

@@ -11,13 +11,14 @@ import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from frspec.errors import UserError
 from frspec.text.conversations import CONVERSATIONS, to_messages
 from frspec.text.readers import Bad, records
 
 DEFAULT_FIELD = "text"
+LOGGED = 10  # bad records that are named; the rest are counted
 
 log = logging.getLogger("frspec")
 
@@ -41,7 +42,7 @@ class Document:
 class Documents(Iterator[Document]):
     """The documents of ``files`` in order; at any moment one batch of one file is in memory.
 
-    ``skipped`` counts the bad records, and the files given up, so far.
+    ``skipped`` counts the bad records, and the files given up, so far. ``size`` is all files' bytes.
 
     Raises while iterating:
         UserError: at a bad record, unless ``skip_bad``; and at the end if there was no document at all.
@@ -50,39 +51,52 @@ class Documents(Iterator[Document]):
     def __init__(self, files: Sequence[Path], field: str, skip_bad: bool) -> None:
         self.files = files
         self.skipped = 0
+        self.size = sum(file.stat().st_size for file in files)
+        self._done = 0
+        self._file: BinaryIO | None = None
         self._fields = (field, *CONVERSATIONS) if field == DEFAULT_FIELD else (field,)
         self._skip_bad = skip_bad
+        self._some = False
         self._documents = self._read()
 
     def __next__(self) -> Document:
         return next(self._documents)
 
+    @property
+    def position(self) -> int:
+        """How many of the files' bytes have been read; compressed ones count as they lie on the disk."""
+        return self._done + (self._file.tell() if self._file else 0)
+
     def _read(self) -> Iterator[Document]:
-        some = False
         for path in self.files:
             before = self.skipped
             try:
-                for line, record in records(path, self._fields):
-                    try:
-                        document = _document(record, path, line, self._fields)
-                    except UserError as error:
-                        self._skip(error, first=self.skipped == before)
-                    else:
-                        some = True
-                        yield document
+                yield from self._read_file(path)
             except UserError as error:
                 if not self._skip_bad:
-                    raise
-                self._skip(error, first=self.skipped == before)
+                    raise UserError(f"{error} (--skip-bad leaves unreadable parts out)") from error
+                self._skip(error)
+            self._file, self._done = None, self._done + path.stat().st_size
             if self.skipped > before:
                 log.warning("%s: skipped %d unreadable in all", path, self.skipped - before)
-        if not some:
+        if not self._some:
             raise UserError(f"no documents in {', '.join(map(str, self.files))}")
 
-    def _skip(self, error: UserError, first: bool) -> None:
-        if not self._skip_bad:
-            raise UserError(f"{error} (--skip-bad leaves unreadable parts out)") from error
-        if first:
+    def _read_file(self, path: Path) -> Iterator[Document]:
+        with _opened(path) as self._file:
+            for line, record in records(self._file, path, self._fields):
+                try:
+                    document = _document(record, path, line, self._fields)
+                except UserError as error:
+                    if not self._skip_bad:
+                        raise
+                    self._skip(error)
+                else:
+                    self._some = True
+                    yield document
+
+    def _skip(self, error: UserError) -> None:
+        if self.skipped < LOGGED:
             log.warning("skipped: %s", error)
         self.skipped += 1
 
@@ -121,6 +135,13 @@ def find_files(source: str | Path) -> list[Path]:
     if not files:
         raise UserError(f"no files in {source}" if path.is_dir() else f"nothing is called {source}")
     return files
+
+
+def _opened(path: Path) -> BinaryIO:
+    try:
+        return path.open("rb")
+    except OSError as error:
+        raise UserError(f"{path}: cannot be opened: {error.strerror}") from error
 
 
 def _hidden(file: Path, folder: Path) -> bool:
