@@ -51,9 +51,8 @@ def main(corpus: str, names: tuple[str, ...], repeat: int) -> None:
             alone = library_seconds(name, texts)
             whole, tokens = rank_seconds(name, corpus)
             seen.append((alone, whole, tokens))
-            print(
-                f"{number}/{repeat} {Path(name).name}: library {tokens / alone:,.0f}, rank {tokens / whole:,.0f} tokens/s"
-            )
+            speeds = f"library {tokens / alone:,.0f}, rank {tokens / whole:,.0f} tokens/s"
+            print(f"{number}/{repeat} {Path(name).name}: {speeds}")
     print(json.dumps({"corpus": Path(corpus).name, "cores": os.cpu_count(), "rounds": repeat, **medians(rounds)}))
 
 

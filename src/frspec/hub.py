@@ -12,8 +12,8 @@ from frspec.errors import UserError
 CHECKPOINT_FILES = ["*.json", "*.safetensors", "*.bin", "*.model", "*.jinja", "*.txt", "*.tiktoken"]
 
 
-def resolve(model: str | Path, revision: str | None = None) -> Path:
-    """The local folder of ``model``: itself, or a snapshot of that hub id (fetched if need be).
+def resolve(model: str | Path, revision: str | None = None, files: list[str] = CHECKPOINT_FILES) -> Path:
+    """The local folder of ``model``: itself, or a snapshot of that hub id (its ``files`` fetched if need be).
 
     ``HF_HUB_OFFLINE=1`` keeps to what is already in the local cache.
 
@@ -34,7 +34,7 @@ def resolve(model: str | Path, revision: str | None = None) -> Path:
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     try:
-        return Path(snapshot_download(name, revision=revision, allow_patterns=CHECKPOINT_FILES))
+        return Path(snapshot_download(name, revision=revision, allow_patterns=files))
     except LocalEntryNotFoundError as error:
         raise UserError(
             f"{name} is not in the local hub cache and the hub cannot be reached; download it first or name a folder"

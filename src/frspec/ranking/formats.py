@@ -10,6 +10,7 @@ keeps a prefix of the order and loses the rest: counts, fingerprint, provenance,
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -32,11 +33,11 @@ def save_ranking(ranking: Ranking, path: Path) -> None:
     """
     if ranking.counts is None:
         raise UserError("an id list has no counts to save as a ranking; write it with write_ids")
-    from safetensors.numpy import save_file
+    from safetensors.numpy import save
 
     about = {"schema": SCHEMA, "fingerprint": ranking.fingerprint, "provenance": dict(ranking.provenance)}
     with atomic_path(path) as temporary:
-        save_file({"ids": ranking.ids, "counts": ranking.counts}, temporary, {"frspec": json.dumps(about)})
+        temporary.write_bytes(save({"ids": ranking.ids, "counts": ranking.counts}, {"frspec": json.dumps(about)}))
 
 
 def load_ranking(path: Path) -> Ranking:
@@ -132,12 +133,14 @@ def write_ids(ids: Sequence[int] | Ids, path: Path) -> None:
     values = ranking.ids.tolist()
     if path.suffix not in (".pt", ".json", ".txt"):
         raise UserError(f"cannot tell what kind of id list {path} is to be; name it .pt, .json or .txt")
-    with atomic_path(path) as temporary:
-        if path.suffix == ".pt":
-            import torch
+    if path.suffix == ".pt":
+        import torch
 
-            torch.save(values, temporary)
-        elif path.suffix == ".json":
-            temporary.write_text(json.dumps(values) + "\n", "utf-8")
-        else:
-            temporary.write_text("".join(f"{id}\n" for id in values), "utf-8")
+        torch.save(values, buffer := io.BytesIO())
+        content = buffer.getvalue()
+    elif path.suffix == ".json":
+        content = f"{json.dumps(values)}\n".encode()
+    else:
+        content = "".join(f"{id}\n" for id in values).encode()
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(content)

@@ -115,10 +115,10 @@ class Ranking:
         Raises:
             UserError: for ids outside the vocabulary or another tokenizer.
         """
+        total = int(self.covered[-1])
         chosen = np.unique(self._to_ids(what, tokenizer))
         if len(chosen) and (chosen[0] < 0 or chosen[-1] >= len(self)):
             raise UserError(f"ids outside the ranking's 0 to {len(self) - 1}; is it another tokenizer's?")
-        total = int(self.covered[-1])
         assert self.counts is not None
         return int(self.counts[np.isin(self.ids, chosen)].sum()) / total
 
