@@ -67,7 +67,7 @@ class EagleHead:
 
     def run(self, tokens: Tensor, features: Tensor, positions: Tensor, attend: Attend) -> Tensor:
         """``forward`` under any attention; with ``WholeAttention`` there is no cache."""
-        x = self.fc(torch.cat((self.target.embedding[tokens], features), -1))
+        x = self.fc(torch.cat((self.target.embedding[tokens].to(features.dtype), features), -1))
         return self.block(x, self.rope(positions), attend)
 
     def new_cache(self, rows: int) -> KVCache:

@@ -1,0 +1,61 @@
+"""``frspec train``: an EAGLE head for a target model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+
+@click.command()
+@click.argument("model")
+@click.option("--data", "sources", multiple=True, required=True, metavar="SOURCE", help="Corpus; may be repeated.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="Folder of the head to write.")
+@click.option("--regenerate", is_flag=True, help="Train on what the model itself writes after the corpus' prompts.")
+@click.option("--prompt-tokens", type=click.IntRange(1), default=32, show_default=True, help="Of a text, as a prompt.")
+@click.option("--epochs", type=click.IntRange(1), default=10, show_default=True, help="Passes over the corpus.")
+@click.option("--steps", type=click.IntRange(1), help="Steps of training, instead of --epochs.")
+@click.option("--batch-tokens", type=click.IntRange(8), default=4096, show_default=True, help="Tokens in one step.")
+@click.option("--seq-len", type=click.IntRange(8), help="Longest piece of a document; --batch-tokens by default.")
+@click.option("--lr", type=click.FloatRange(0, min_open=True), help="Highest learning rate; 0.128 / width by default.")
+@click.option("--noise", type=click.FloatRange(0), default=0.1, show_default=True, help="On input features, uniform.")
+@click.option("--held-out", type=click.FloatRange(0, 1, max_open=True), default=0.05, show_default=True,
+              help="Share of the documents, at the end, that acceptance is measured on.")  # fmt: skip
+@click.option("--eval-every", type=click.IntRange(1), help="Steps between measurements; a tenth of all by default.")
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--field", default="text", show_default=True, help="Where JSON Lines and Parquet keep the text.")
+@click.option("--skip-bad", is_flag=True, help="Leave unreadable records and files out, and say how many.")
+@click.option("--revision", metavar="REV", help="Branch, tag or commit of a hub model.")
+@click.option("--dtype", type=click.Choice(["auto", "float32", "bfloat16"]), default="auto", show_default=True)
+@click.option("--device", metavar="auto|cpu|cuda", default="auto", show_default=True)
+def train(model: str, sources: Sequence[str], output: Path, regenerate: bool, **options: Any) -> None:
+    """Train an EAGLE draft head for MODEL and write it to a folder.
+
+    Kill it whenever you like: the same command goes on where it was and ends with the same head.
+    """
+    from frspec.cli.train_display import Display
+    from frspec.engine.llm import LLM
+    from frspec.text.sources import read_documents
+    from frspec.train.run import Plan, Run
+
+    given = click.get_current_context().get_parameter_source("epochs")
+    if options["steps"] is not None and given is not None and given.name == "COMMANDLINE":
+        raise click.UsageError("--steps and --epochs exclude each other")
+    read = options.pop("field"), options.pop("skip_bad")
+    loading = {name: options.pop(name) for name in ("revision", "dtype", "device")}
+    plan = Plan(learning_rate=options.pop("lr"), **options)
+    with Display() as display:
+        llm = LLM(model, max_num_seqs=32, **loading)
+        run = Run(llm, model, lambda: read_documents(list(sources), *read), output, plan, display.prepare)
+        trainer = run.prepare(regenerate)
+        display.begin(trainer)
+        try:
+            for progress in run.train(trainer):
+                display.show(progress)
+        except KeyboardInterrupt:
+            trainer.save()
+            display.say(f"stopped at step {trainer.state.step:,}; the same command goes on from there")
+            raise
+        display.say(f"{output}: {display.summary()}")

@@ -1,0 +1,62 @@
+"""How far predicted features are from the target's, in themselves and in the tokens they stand for.
+
+Knows: EAGLE's two losses (arXiv 2401.15077, section 4.2). Does not know: heads, optimisers, sequences.
+Scores over the vocabulary exist for a few rows at a time: their gradient has a closed form and is added to the
+features' at once, so memory does not grow with tokens times vocabulary.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+FEATURE_WEIGHT, TOKEN_WEIGHT = 1.0, 0.1
+CHUNK = 1 << 22
+"""Scores held at once."""
+
+
+@dataclass(frozen=True)
+class Loss:
+    """Means over the weighted rows, and ``gradient`` [T, H] of their weighted sum in the predicted features."""
+
+    feature: float
+    token: float
+    gradient: Tensor
+
+    @property
+    def total(self) -> float:
+        """What is minimised."""
+        return FEATURE_WEIGHT * self.feature + TOKEN_WEIGHT * self.token
+
+
+def feature_and_token_loss(predicted: Tensor, wanted: Tensor, weights: Tensor, head: Tensor) -> Loss:
+    """SmoothL1 between features, and cross-entropy between the distributions that ``head`` makes of them.
+
+    ``predicted`` [T, H] float32, ``wanted`` [T, H] the target's, ``weights`` [T] float32 of which some are positive,
+    ``head`` [V, H]. Rows count in proportion to their weights.
+    """
+    predicted = predicted.detach().requires_grad_()
+    share = weights / weights.sum()
+    feature = F.smooth_l1_loss(predicted, wanted.float(), reduction="none").mean(-1) @ share
+    (gradient,) = torch.autograd.grad(feature * FEATURE_WEIGHT, predicted)
+    token = torch.zeros((), device=predicted.device)
+    with torch.no_grad():
+        size = max(1, CHUNK // len(head))
+        for first in range(0, len(predicted), size):
+            part = slice(first, first + size)
+            loss, slope = _cross_entropy(predicted[part], wanted[part], head)
+            token += loss @ share[part]
+            gradient[part] += slope * (TOKEN_WEIGHT * share[part])[:, None]
+    return Loss(feature.item(), token.item(), gradient)
+
+
+def _cross_entropy(predicted: Tensor, wanted: Tensor, head: Tensor) -> tuple[Tensor, Tensor]:
+    """Of each row: -Σ p log q [T], and its gradient in ``predicted`` [T, H], which is (q - p) @ head."""
+    p = F.linear(wanted.to(head.dtype), head).float().softmax(-1)
+    log_q = F.linear(predicted.to(head.dtype), head).float().log_softmax(-1)
+    loss = -torch.linalg.vecdot(p, log_q)
+    slope = log_q.exp_().sub_(p)
+    return loss, (slope.to(head.dtype) @ head).float()
