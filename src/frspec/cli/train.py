@@ -19,7 +19,7 @@ import click
 @click.option("--steps", type=click.IntRange(1), help="Steps of training, instead of --epochs.")
 @click.option("--batch-tokens", type=click.IntRange(8), default=4096, show_default=True, help="Tokens in one step.")
 @click.option("--seq-len", type=click.IntRange(8), help="Longest piece of a document; --batch-tokens by default.")
-@click.option("--lr", type=click.FloatRange(0, min_open=True), help="Highest learning rate; 0.128 / width by default.")
+@click.option("--lr", type=click.FloatRange(0, min_open=True), help="Highest learning rate; 0.384 / width by default.")
 @click.option("--noise", type=click.FloatRange(0), default=0.1, show_default=True, help="On input features, uniform.")
 @click.option("--held-out", type=click.FloatRange(0, 1, max_open=True), default=0.05, show_default=True,
               help="Share of the documents, at the end, that acceptance is measured on.")  # fmt: skip
