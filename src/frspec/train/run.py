@@ -25,8 +25,8 @@ from frspec.train.regenerate import Regeneration, regenerate
 PROMPTS = 16
 """Held-out prompts that acceptance is measured on."""
 RATE_TIMES_WIDTH = 0.384
-"""Default learning rate: this over the hidden size, as maximal-update scaling has it (arXiv 2203.03466); 3e-3 at 128 (measured
-best there), 1e-4 at 4,096."""
+"""Default learning rate: this over the hidden size, as maximal-update scaling has it (arXiv 2203.03466). 3e-3 at 128,
+the best of a sweep there; 1e-4 at 4,096."""
 
 
 @dataclass(frozen=True)
