@@ -53,24 +53,22 @@ class Detokenizer:
         if self._tokenizer.decoding.is_byte(token):
             self._run += content
             return ""
-        text = self._stripped(_decode_run(self._run) + content.decode())
+        text = _decode_run(self._run) + content.decode()
         self._run.clear()
-        return text
-
-    def _stripped(self, text: str) -> str:
-        """``text`` without what is left to strip from the start of the whole."""
-        if not self._strip or not text:
-            return text
-        spaces = len(text) - len(text.lstrip(" "))
-        cut = min(spaces, self._strip)
-        self._strip = self._strip - cut if spaces == len(text) else 0
+        cut = self._to_cut(text)
+        self._strip = self._strip - cut if cut == len(text) else 0
         return text[cut:]
+
+    def _to_cut(self, text: str) -> int:
+        """How many spaces at the start of ``text``, which comes next, are to be stripped from the whole."""
+        return min(self._strip, len(text) - len(text.lstrip(" ")))
 
     def _pending(self) -> str:
         """What ``flush`` would return, prompt included."""
         if self._tokenizer.decoding.byte_level:
             return self._utf8.getstate()[0].decode(errors="replace")
-        return _decode_run(self._run)
+        text = _decode_run(self._run)
+        return text[self._to_cut(text) :]
 
     def _new(self, text: str) -> str:
         """``text`` after what the prompt's text has already shown of it."""

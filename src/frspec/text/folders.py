@@ -118,6 +118,8 @@ def set_bos(backend: Tokenizer, config: dict[str, Any]) -> None:
     for end in ("bos", "eos"):
         if config.get(f"add_{end}_token") and config.get(f"{end}_token"):
             tokens[end] = _content(config[f"{end}_token"])
+    if not tokens:
+        return
     template = [tokens.get("bos"), "$A", tokens.get("eos")]
     backend.post_processor = processors.TemplateProcessing(
         single=[part for part in template if part is not None],
