@@ -14,8 +14,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 FEATURE_WEIGHT, TOKEN_WEIGHT = 1.0, 0.1
-CHUNK = 1 << 22
-"""Scores held at once."""
+ROWS = 256
+"""Rows whose scores are held at once; larger chunks leave the processor's cache and take twice as long."""
 
 
 @dataclass(frozen=True)
@@ -38,19 +38,24 @@ def feature_and_token_loss(predicted: Tensor, wanted: Tensor, weights: Tensor, h
     ``predicted`` [T, H] float32, ``wanted`` [T, H] the target's, ``weights`` [T] float32 of which some are positive,
     ``head`` [V, H]. Rows count in proportion to their weights.
     """
-    predicted = predicted.detach().requires_grad_()
     share = weights / weights.sum()
-    feature = F.smooth_l1_loss(predicted, wanted.float(), reduction="none").mean(-1) @ share
-    (gradient,) = torch.autograd.grad(feature * FEATURE_WEIGHT, predicted)
-    token = torch.zeros((), device=predicted.device)
+    gradient = torch.empty_like(predicted)
+    feature = token = torch.zeros((), device=predicted.device)
     with torch.no_grad():
-        size = max(1, CHUNK // len(head))
-        for first in range(0, len(predicted), size):
-            part = slice(first, first + size)
-            loss, slope = _cross_entropy(predicted[part], wanted[part], head)
-            token += loss @ share[part]
-            gradient[part] += slope * (TOKEN_WEIGHT * share[part])[:, None]
+        for first in range(0, len(predicted), ROWS):
+            part = slice(first, first + ROWS)
+            near, near_slope = _smooth_l1(predicted[part], wanted[part].float())
+            cross, cross_slope = _cross_entropy(predicted[part], wanted[part], head)
+            feature, token = feature + near @ share[part], token + cross @ share[part]
+            slope = near_slope.mul_(FEATURE_WEIGHT).add_(cross_slope, alpha=TOKEN_WEIGHT)
+            torch.mul(slope, share[part, None], out=gradient[part])
     return Loss(feature.item(), token.item(), gradient)
+
+
+def _smooth_l1(predicted: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor]:
+    """Of each row: the mean over its width [T], and its gradient in ``predicted`` [T, H]."""
+    loss = F.smooth_l1_loss(predicted, wanted, reduction="none").mean(-1)
+    return loss, (predicted - wanted).clamp_(-1, 1).div_(predicted.shape[-1])
 
 
 def _cross_entropy(predicted: Tensor, wanted: Tensor, head: Tensor) -> tuple[Tensor, Tensor]:
