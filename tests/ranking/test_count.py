@@ -86,7 +86,8 @@ def test_provenance(letters: Tokenizer, tmp_path: Path) -> None:
     about.pop("command")
     assert about == {
         "tokenizer": "letters",
-        "sources": [str(tmp_path / "a.jsonl")],
+        "sources": [str(tmp_path)],
+        "files": 1,
         "documents": 2,
         "characters": 3,
         "tokens": 3,

@@ -39,7 +39,7 @@ def write(path: Path, content: bytes | str) -> Path:
     ],
 )
 def test_json_lines(tmp_path: Path, suffix: str, pack: object) -> None:
-    path = write(tmp_path / f"a.jsonl{suffix}", pack(LINES))  # type: ignore[operator]
+    path = write(tmp_path / f"a.v2.JsonL{suffix}", pack(LINES))  # type: ignore[operator]
     found = list(read_documents(path))
     assert [document.text for document in found] == TEXTS
     assert [document.line for document in found] == [1, 2, 3, 4]
@@ -115,6 +115,8 @@ BROKEN_FILES = {
     "binary.txt": (b"\x7fELF\x00\x01", "is a binary file"),
     "latin1.txt": ("Grüße\n".encode("latin-1"), "line 1: not UTF-8"),
     "utf16.txt": ("Hi".encode("utf-16"), "holds UTF-16 data"),
+    "lines.txt": (LINES, "holds JSON Lines; rename it"),
+    "part-00000": (LINES, "holds JSON Lines; rename it"),
     "packed.jsonl": (gzip.compress(LINES), "holds gzip data"),
     "plain.jsonl.gz": (LINES, "cannot be read to its end"),
     "plain.jsonl.xz": (LINES, "cannot be read to its end"),

@@ -125,6 +125,18 @@ def test_gpt2_folder_like_hugging_face(
     assert tokenizer.encode("a")[0] == tokenizer.bos_id or not add_bos
 
 
+@pytest.mark.parametrize("add_bos", [False, True])
+def test_the_serialized_file_says_whether_bos_is_added(stories: Path, tmp_path: Path, add_bos: bool) -> None:
+    """Not ``add_bos_token``: transformers 5 reads it only where there is no tokenizer.json."""
+    state = json.loads((stories / "tokenizer.json").read_text("utf-8"))
+    (tmp_path / "tokenizer.json").write_text(json.dumps(state | ({} if add_bos else {"post_processor": None})))
+    config = json.loads((stories / "tokenizer_config.json").read_text("utf-8"))
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps(config | {"add_bos_token": not add_bos}))
+    ids = Tokenizer.load(tmp_path).encode("Once upon")
+    assert ids == AutoTokenizer.from_pretrained(tmp_path)("Once upon").input_ids
+    assert (ids[0] == 1) == add_bos
+
+
 def test_model_type_stands_in_for_the_class(gpt2_folder: Path) -> None:
     (gpt2_folder / "config.json").write_text('{"model_type": "gpt2"}')
     assert (
@@ -208,5 +220,6 @@ def test_unknown_decoder_is_refused(tmp_path: Path) -> None:
 
 
 def test_lone_surrogate_is_refused(qwen2: Tokenizer) -> None:
-    with pytest.raises(UserError, match="lone surrogate"):
-        qwen2.encode("a\ud800")
+    for ask in (lambda: qwen2.encode("a\ud800"), lambda: qwen2.encode_batch(["a", "\udfff"])):
+        with pytest.raises(UserError, match="lone surrogate"):
+            ask()

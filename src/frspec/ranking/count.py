@@ -61,7 +61,8 @@ def rank_documents(
         raise UserError("the documents hold no text, so there is nothing to rank; look at --field")
     facts = provenance(
         tokenizer=tokenizer.name,
-        sources=[str(file) for file in documents.files],
+        sources=list(documents.sources),
+        files=len(documents.files),
         documents=counts.documents,
         characters=counts.characters,
         tokens=counts.tokens,

@@ -84,7 +84,10 @@ def read_ids(path: Path) -> Ids:
     Raises:
         UserError: when it is not a list of distinct ids.
     """
-    content = path.read_bytes()
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}") from error
     saved_by_torch = content.startswith((b"PK", b"\x80"))
     values = _read_torch(path) if saved_by_torch else _read_text(content, path)
     whole = [value for value in values if isinstance(value, int) and not isinstance(value, bool)]

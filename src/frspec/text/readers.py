@@ -19,6 +19,7 @@ from typing import Any, BinaryIO, cast
 from frspec.errors import UserError
 
 JSON_LINES = {".jsonl", ".ndjson", ".json"}
+PACKED = {".gz", ".xz", ".zst"}
 MAGIC = {
     b"\x1f\x8b": "gzip",
     b"\xfd7zXZ": "xz",
@@ -48,14 +49,16 @@ def records(file: BinaryIO, path: Path, fields: Sequence[str]) -> Iterator[tuple
     Raises:
         UserError: when the file as a whole, or the rest of it, cannot be read.
     """
-    kind = path.suffixes[-2:][0] if path.suffix in (".gz", ".xz", ".zst") else path.suffix
+    suffixes = [suffix.lower() for suffix in path.suffixes]
+    packed = suffixes.pop() if suffixes and suffixes[-1] in PACKED else ""
+    kind = suffixes[-1] if suffixes else ""
     if kind == ".parquet":
         yield from _parquet(file, path, fields)
         return
     try:
-        stream = _decompressed(file, path.suffix)
+        stream = _decompressed(file, packed)
         _check_start(stream, path)
-        yield from _json_lines(stream) if kind in JSON_LINES else _text(stream)
+        yield from _json_lines(stream) if kind in JSON_LINES else _text(stream, path)
     except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
         raise UserError(f"{path}: cannot be read to its end: {error}; get the file again") from error
 
@@ -102,12 +105,21 @@ def _json_lines(stream: BinaryIO) -> Iterator[tuple[int, Any]]:
             yield number, record if fits else Bad("not a JSON object; JSON Lines has one object on each line")
 
 
-def _text(stream: BinaryIO) -> Iterator[tuple[int, Any]]:
+def _text(stream: BinaryIO, path: Path) -> Iterator[tuple[int, Any]]:
     content = stream.read()
+    if content.startswith(b"{") and _is_object(content.partition(b"\n")[0]):
+        raise UserError(f"{path} holds JSON Lines; rename it to end in .jsonl")
     try:
         yield 1, content.decode("utf-8")
     except UnicodeDecodeError as error:
         yield content.count(b"\n", 0, error.start) + 1, Bad("not UTF-8; convert the file")
+
+
+def _is_object(line: bytes) -> bool:
+    try:
+        return isinstance(json.loads(line), dict)
+    except (ValueError, RecursionError):
+        return False
 
 
 def _parquet(raw: BinaryIO, path: Path, fields: Sequence[str]) -> Iterator[tuple[int, Any]]:

@@ -42,13 +42,15 @@ class Document:
 class Documents(Iterator[Document]):
     """The documents of ``files`` in order; at any moment one batch of one file is in memory.
 
-    ``skipped`` counts the bad records, and the files given up, so far. ``size`` is all files' bytes.
+    ``sources`` are the files, folders and patterns that were asked for. ``skipped`` counts the bad records, and the
+    files given up, so far. ``size`` is all files' bytes.
 
     Raises while iterating:
         UserError: at a bad record, unless ``skip_bad``; and at the end if there was no document at all.
     """
 
-    def __init__(self, files: Sequence[Path], field: str, skip_bad: bool) -> None:
+    def __init__(self, sources: Sequence[str], files: Sequence[Path], field: str, skip_bad: bool) -> None:
+        self.sources = sources
         self.files = files
         self.skipped = 0
         self.size = sum(file.stat().st_size for file in files)
@@ -80,7 +82,7 @@ class Documents(Iterator[Document]):
             if self.skipped > before:
                 log.warning("%s: skipped %d unreadable in all", path, self.skipped - before)
         if not self._some:
-            raise UserError(f"no documents in {', '.join(map(str, self.files))}")
+            raise UserError(f"no documents in {', '.join(self.sources)}")
 
     def _read_file(self, path: Path) -> Iterator[Document]:
         with _opened(path) as self._file:
@@ -119,7 +121,7 @@ def read_documents(
     files = {file.resolve(): file for source in sources for file in find_files(source)}
     if not files:
         raise UserError("no sources; name files, folders or patterns")
-    return Documents(list(files.values()), field, skip_bad)
+    return Documents([str(source) for source in sources], list(files.values()), field, skip_bad)
 
 
 def find_files(source: str | Path) -> list[Path]:

@@ -101,21 +101,19 @@ class Tokenizer:
         """The ids of ``text``; with ``add_special_tokens`` a BOS where this tokenizer puts one.
 
         The text of a special token inside ``text`` becomes that token, as in Hugging Face.
-        """
-        return self.encode_batch([text], add_special_tokens)[0]
-
-    def encode_batch(self, texts: Sequence[str], add_special_tokens: bool = True) -> list[list[int]]:
-        """``encode`` for many texts, on all cores unless ``TOKENIZERS_PARALLELISM`` is ``false``.
 
         Raises:
-            UserError: when a text holds half of a surrogate pair, which no encoding of text has.
+            UserError: when the text holds half of a surrogate pair, which no encoding of text has.
         """
-        try:
-            encodings = self.backend.encode_batch_fast(list(texts), add_special_tokens=add_special_tokens)
-        except (TypeError, UnicodeEncodeError) as error:
-            if any(not is_unicode(text) for text in texts):
-                raise UserError("the text holds a lone surrogate (\\ud800 to \\udfff), which is not Unicode") from error
-            raise
+        _check_unicode(text)
+        ids: list[int] = self.backend.encode(text, add_special_tokens=add_special_tokens).ids
+        return ids
+
+    def encode_batch(self, texts: Sequence[str], add_special_tokens: bool = True) -> list[list[int]]:
+        """``encode`` for many texts, on all cores unless ``TOKENIZERS_PARALLELISM`` is ``false``."""
+        for text in texts:
+            _check_unicode(text)
+        encodings = self.backend.encode_batch_fast(list(texts), add_special_tokens=add_special_tokens)
         return [encoding.ids for encoding in encodings]
 
     def decode(self, ids: Sequence[int], skip_special_tokens: bool = True) -> str:
@@ -159,13 +157,11 @@ class Tokenizer:
         return None if text is None else self.backend.token_to_id(text)
 
 
-def is_unicode(text: str) -> bool:
-    """Whether ``text`` can be written as UTF-8."""
+def _check_unicode(text: str) -> None:
     try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+        text.isascii() or text.encode()
+    except UnicodeEncodeError as error:
+        raise UserError("the text holds a lone surrogate (\\ud800 to \\udfff), which is not Unicode") from error
 
 
 def _from_folder(folder: Path, name: str) -> Tokenizer:
