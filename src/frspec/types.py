@@ -22,7 +22,8 @@ class SamplingParams:
     """What one request asks of the sampler; the fields mean what they mean in vLLM.
 
     ``temperature`` 0 is greedy. ``top_k`` -1 or 0 and ``top_p`` 1 switch their filters off. The order is
-    ``logit_bias``, ``bad_words``, ``min_tokens``, penalties, ``temperature``, ``min_p``, ``top_k``, ``top_p``.
+    ``logit_bias``, ``allowed_token_ids``, ``bad_words``, ``min_tokens``, penalties, ``temperature``, ``min_p``,
+    ``top_k``, ``top_p``.
     ``seed`` None draws a fresh seed for the request; the one used is in ``RequestOutput.seed``.
 
     Raises:
@@ -46,8 +47,10 @@ class SamplingParams:
     presence_penalty: float = 0.0
     frequency_penalty: float = 0.0
     logit_bias: Mapping[int, float] | None = None
+    allowed_token_ids: Sequence[int] | None = None
     logprobs: int | None = None
     prompt_logprobs: int | None = None
+    detokenize: bool = True
     skip_special_tokens: bool = True
 
     def __post_init__(self) -> None:
@@ -88,6 +91,11 @@ class SamplingParams:
             "logit_bias": (
                 all(count(i, 0) and number(b) for i, b in (self.logit_bias or {}).items()),
                 "a map from token ids to finite numbers",
+            ),
+            "allowed_token_ids": (
+                self.allowed_token_ids is None
+                or (len(self.allowed_token_ids) > 0 and all(count(i, 0) for i in self.allowed_token_ids)),
+                "None or a list of token ids that is not empty",
             ),
             "logprobs": (self.logprobs is None or count(self.logprobs, 0), "None or at least 0"),
             "prompt_logprobs": (self.prompt_logprobs is None or count(self.prompt_logprobs, 0), "None or at least 0"),

@@ -42,6 +42,20 @@ def test_n_completions_are_seeded_one_by_one(plain: LLM) -> None:
         assert ids([output]) == [ids(plain.generate(PROMPTS[0], replace(WARM, seed=20 + i)))[0] for i in range(3)]
 
 
+def test_ids_without_text(plain: LLM) -> None:
+    output = plain.generate(PROMPTS[0], replace(GREEDY, detokenize=False))[0].outputs[0]
+    assert (output.text, [output.token_ids]) == ("", ids(plain.generate(PROMPTS[0], GREEDY)))
+    with pytest.raises(UserError, match="detokenize"):
+        plain.generate(PROMPTS[0], replace(GREEDY, detokenize=False, stop="x"))
+
+
+def test_an_engine_seed_makes_seedless_requests_reproducible(stories: Path) -> None:
+    params = replace(WARM, seed=None)
+    first, second = (ids(LLM(stories, seed=5).generate(PROMPTS, params, use_tqdm=False)) for _ in range(2))
+    assert first == second
+    assert len({tuple(text) for text in first}) == len(first)
+
+
 def test_a_fresh_seed_is_drawn_and_told(plain: LLM) -> None:
     params = replace(WARM, seed=None)
     first, second = (plain.generate(PROMPTS[0], params)[0] for _ in range(2))
@@ -158,6 +172,7 @@ BAD_PARAMS = {
     "frequency_penalty": [-2.5],
     "seed": [2**64, 1.5],
     "logprobs": [-1],
+    "allowed_token_ids": [[], [-1]],
     "logit_bias": [{-1: 1.0}, {3: float("nan")}],
     "stop_token_ids": [[-1]],
     "bad_words": [[""]],

@@ -94,6 +94,13 @@ def test_bias_bad_words_and_min_tokens() -> None:
     assert logits.tolist() == [0.0, 1.0, 9.0, 8.0, 5.0]
 
 
+def test_only_allowed_tokens() -> None:
+    logits = torch.tensor([3.0, 1.0, 2.0])
+    assert Sampler(SamplingParams(temperature=0, allowed_token_ids=[1, 2]), 0, []).pick(logits) == 2
+    hot = SamplingParams(temperature=5.0, allowed_token_ids=[1, 2])
+    assert {Sampler(hot, seed, []).pick(logits) for seed in range(50)} == {1, 2}
+
+
 def test_greedy_takes_the_lowest_id_on_a_tie() -> None:
     assert Sampler(SamplingParams(temperature=0), 0, []).pick(torch.tensor([0.0, 2.0, 2.0, 1.0])) == 1
 

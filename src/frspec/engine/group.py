@@ -76,15 +76,17 @@ def _check_prompt(ids: list[int], vocab_size: int, limit: int) -> None:
 
 
 def _check_params(params: SamplingParams, vocab_size: int, tokenizer: Tokenizer | None) -> None:
-    named = {"logit_bias": params.logit_bias or {}, "stop_token_ids": params.stop_token_ids}
-    for name, ids in named.items():
-        if any(i >= vocab_size for i in ids):
-            raise UserError(f"{name} names token {max(ids)}, but the model's ids are 0 to {vocab_size - 1}")
+    for name in ("logit_bias", "stop_token_ids", "allowed_token_ids"):
+        highest = max(getattr(params, name) or (), default=-1)
+        if highest >= vocab_size:
+            raise UserError(f"{name} names token {highest}, but the model's ids are 0 to {vocab_size - 1}")
     for name in ("logprobs", "prompt_logprobs"):
         if (getattr(params, name) or 0) > vocab_size:
             raise UserError(f"{name}={getattr(params, name)}, but the vocabulary has {vocab_size} tokens")
     if tokenizer is None and (params.stop or params.bad_words):
         raise UserError("stop and bad_words are texts, but this LLM was made with skip_tokenizer_init=True")
+    if params.stop and not params.detokenize:
+        raise UserError("stop looks for text, but detokenize=False makes none; use stop_token_ids")
 
 
 def _bad_word_ids(params: SamplingParams, tokenizer: Tokenizer | None) -> list[list[int]]:

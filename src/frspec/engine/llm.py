@@ -15,6 +15,7 @@ from frspec import hub
 from frspec.engine.drafting import make_drafter
 from frspec.engine.engine import Engine
 from frspec.engine.group import Group
+from frspec.engine.progress import follow
 from frspec.errors import UserError
 from frspec.models.checkpoint import load_decoder
 from frspec.models.exact import ExactDecoder
@@ -38,8 +39,8 @@ class LLM:
     vocabulary. dtype: "auto" (the checkpoint's), "float32", "bfloat16". device: "auto", "cpu", "cuda".
     num_speculative_tokens, tree_depth, tree_width: how many tokens one pass may verify, how deep, how wide
     (1 is a chain). max_model_len: prompt and output together. max_num_batched_tokens: prompt tokens in one pass.
-    exact: run the target so that every row is bit for bit the same in any company: slower, and bitwise lossless in
-    every dtype.
+    seed: makes the seeds of requests that have none reproducible. exact: run the target so that every row is bit for
+    bit the same in any company: slower, and bitwise lossless in every dtype.
 
     No drafter, vocabulary or tree changes what is generated.
 
@@ -59,6 +60,7 @@ class LLM:
         dtype: str = "auto",
         device: str = "auto",
         skip_tokenizer_init: bool = False,
+        seed: int | None = None,
         max_model_len: int | None = None,
         max_num_seqs: int = 16,
         max_num_batched_tokens: int = 512,
@@ -80,6 +82,7 @@ class LLM:
         self.max_model_len = self._context(max_model_len)
         self.engine = Engine(target, None, max_num_seqs, max_num_batched_tokens)
         self.engine.drafter = self._drafter(draft, shape, draft_vocab, ranking)
+        self._seeds = random.SystemRandom() if seed is None else random.Random(seed)
         self._made = 0
 
     def with_draft(
@@ -118,15 +121,17 @@ class LLM:
         self,
         prompts: Prompt | Sequence[Prompt],
         sampling_params: SamplingParams | Sequence[SamplingParams] | None = None,
+        use_tqdm: bool = True,
     ) -> list[RequestOutput]:
         """Complete the prompts, as one batch, and return them in their order.
 
         prompts: one or several of: a text, token ids, {"prompt": text}, {"prompt_token_ids": ids}.
-        sampling_params: one for all, or one each.
+        sampling_params: one for all, or one each. use_tqdm (vLLM's name): show progress where stderr is a terminal.
         """
         groups = self._groups(prompts, sampling_params)
-        for _ in self._run(groups):
-            pass
+        with follow(len(groups), use_tqdm) as progress:
+            for group in self._run(groups):
+                progress(sum(g.finished for g in groups) if group.finished else None, self.engine.stats.emitted)
         return [group.output() for group in groups]
 
     def stream(
@@ -143,11 +148,14 @@ class LLM:
         self,
         messages: Sequence[Mapping[str, Any]] | Sequence[Sequence[Mapping[str, Any]]],
         sampling_params: SamplingParams | Sequence[SamplingParams] | None = None,
+        use_tqdm: bool = True,
         add_generation_prompt: bool = True,
     ) -> list[RequestOutput]:
         """Answer one conversation or several, through the checkpoint's chat template."""
         talks = [messages] if messages and isinstance(messages[0], Mapping) else messages
-        return self.generate([self.chat_prompt(talk, add_generation_prompt) for talk in talks], sampling_params)
+        return self.generate(
+            [self.chat_prompt(talk, add_generation_prompt) for talk in talks], sampling_params, use_tqdm
+        )
 
     def chat_prompt(self, messages: Any, add_generation_prompt: bool = True) -> dict[str, Any]:
         """A conversation as a prompt: its text and ids; the template writes its own BOS."""
@@ -185,7 +193,7 @@ class LLM:
 
     def _group(self, prompt: Prompt, params: SamplingParams) -> Group:
         text, ids = self._read(prompt)
-        seed = random.SystemRandom().getrandbits(63) if params.seed is None else params.seed
+        seed = self._seeds.getrandbits(63) if params.seed is None else params.seed
         self._made += 1
         return Group(str(self._made - 1), text, ids, params, seed, self.config, self.max_model_len, self._tokenizer)
 

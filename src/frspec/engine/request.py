@@ -47,7 +47,7 @@ class Request:
         self.output = CompletionOutput(index, "", [], logprobs=None if params.logprobs is None else [])
         self.prompt_logprobs: list[dict[int, Logprob] | None] = [None]
         self._text: _Text | None = None
-        if tokenizer is not None:
+        if tokenizer is not None and params.detokenize:
             self._text = _Text(Detokenizer(tokenizer, list(prompt_ids), params.skip_special_tokens), params)
         self._most = limit - len(prompt_ids)
         if params.max_tokens is not None:

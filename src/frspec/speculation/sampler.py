@@ -37,7 +37,7 @@ class Sampler:
         self.params, self.seed = params, seed
         self._stop_ids, self._bad_word_ids = list(stop_ids), bad_word_ids
         self._history, self._prompt_length = list(prompt_ids), len(prompt_ids)
-        self._bias = params.logit_bias or {}
+        self._bias, self._allowed = params.logit_bias or {}, params.allowed_token_ids
         self._penalised = (params.repetition_penalty, params.presence_penalty, params.frequency_penalty) != (1, 0, 0)
         self._counts: Tensor | None = None
         self._seen: Tensor | None = None
@@ -49,7 +49,7 @@ class Sampler:
 
     @property
     def _reshaped(self) -> bool:
-        return bool(self._bias or self._bad_word_ids or self._penalised or self._waiting)
+        return bool(self._bias or self._allowed or self._bad_word_ids or self._penalised or self._waiting)
 
     @property
     def _waiting(self) -> bool:
@@ -76,6 +76,11 @@ class Sampler:
         """Apply what comes before the temperature, in vLLM's order; may write into ``logits``."""
         for token, bias in self._bias.items():
             logits[token] += bias
+        if self._allowed is not None:
+            allowed = list(self._allowed)
+            logits = torch.full_like(logits, -torch.inf).index_copy_(
+                0, torch.tensor(allowed, device=logits.device), logits[allowed]
+            )
         for word in self._bad_word_ids:
             before = list(word[:-1])
             if not before or self._history[-len(before) :] == before:
