@@ -96,7 +96,13 @@ def converter_pattern() -> str:
 
 @pytest.fixture(scope="module")
 def small(ranks: dict[bytes, int]) -> dict[bytes, int]:
-    return {token: rank for token, rank in ranks.items() if rank < 5000}
+    """The first ranks of a real table; every pair of some characters, so that each split shows; and a token that only
+    a lookup of the whole piece finds, since nothing merges into it."""
+    table = {token: rank for token, rank in ranks.items() if rank < 5000}
+    pairs = (f"{first}{second}".encode() for first in " \t\n\r'sSlL7.a/" for second in " \t\n\r'sSlL7.a/")
+    for token in (*pairs, b"qzqz"):
+        table.setdefault(token, len(table))
+    return table
 
 
 @pytest.mark.parametrize(
@@ -111,7 +117,6 @@ def small(ranks: dict[bytes, int]) -> dict[bytes, int]:
 def test_patterns(
     ours: str, theirs: Callable[[pytest.MonkeyPatch], str], small: dict[bytes, int], samples: list[str]
 ) -> None:
-    """The first ranks of a real table under each pattern: what is merged depends on where text is split."""
     with pytest.MonkeyPatch.context() as patch:
         oracle = tiktoken.Encoding("small", pat_str=theirs(patch), mergeable_ranks=small, special_tokens={})
     tokenizer = build(small, Encoding("small", ours, {}, eos=""))
@@ -122,7 +127,7 @@ def test_patterns(
         assert tokenizer.encode(text).ids == oracle.encode(text)
 
     agree()
-    for text in samples:
+    for text in [*samples, "qzqz", "aqzqz", " qzqz", "x\n  ", "x \n \n", "\n  ", "  \n  y", "1234 'S \u017f's"]:
         assert tokenizer.encode(text).ids == oracle.encode(text)
 
 
