@@ -6,7 +6,6 @@ Knows: optimiser, schedule, when to save and to measure. Does not know: where to
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
@@ -88,8 +87,7 @@ class Trainer:
         saved, cost = perf_counter(), 0.0
         acceptance = None
         for number, batch in enumerate(self._batches(), self.state.step):
-            with _fast_products():
-                loss = self._step(number, batch)
+            loss = self._step(number, batch)
             self.state.step, self.state.tokens = number + 1, self.state.tokens + len(batch.tokens)
             if self.state.step % self.settings.eval_every == 0 or self.state.step == self.settings.steps:
                 acceptance = self._note(loss)
@@ -160,14 +158,3 @@ def probe(target: Decoder) -> list[float]:
         features = target.run(ids, torch.arange(16, device=target.device), WholeAttention([16]))
     values: list[float] = features[-1, :16].float().tolist()
     return [round(value, 4) for value in values]
-
-
-@contextmanager
-def _fast_products() -> Iterator[None]:
-    """Let float32 products use the quickest kernels (oneDNN, TF32): training needs no last bits, generation does."""
-    before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("medium")
-    try:
-        yield
-    finally:
-        torch.set_float32_matmul_precision(before)

@@ -13,6 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from frspec.models.layers.linear import product
+
 FEATURE_WEIGHT, TOKEN_WEIGHT = 1.0, 0.1
 ROWS = 256
 """Rows whose scores are held at once; larger chunks leave the processor's cache and take twice as long."""
@@ -60,8 +62,8 @@ def _smooth_l1(predicted: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor]:
 
 def _cross_entropy(predicted: Tensor, wanted: Tensor, head: Tensor) -> tuple[Tensor, Tensor]:
     """Of each row: -Σ p log q [T], and its gradient in ``predicted`` [T, H], which is (q - p) @ head."""
-    p = F.linear(wanted.to(head.dtype), head).float().softmax(-1)
-    log_q = F.linear(predicted.to(head.dtype), head).float().log_softmax(-1)
+    p = product(wanted.to(head.dtype), head).float().softmax(-1)
+    log_q = product(predicted.to(head.dtype), head).float().log_softmax(-1)
     loss = -torch.linalg.vecdot(p, log_q)
     slope = log_q.exp_().sub_(p)
-    return loss, (slope.to(head.dtype) @ head).float()
+    return loss, product(slope.to(head.dtype), head.t()).float()

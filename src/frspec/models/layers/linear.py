@@ -7,6 +7,7 @@ on, by two to four times for the handful of rows that a drafted tree has; only s
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -14,8 +15,6 @@ from torch import Tensor
 
 SMALL = 1 << 19
 """Multiplications below which float32 BLAS wins by its lower call cost (3 µs against 12), measured on one core."""
-
-_KINDS = (torch.float32, torch.bfloat16)
 
 
 class Linear:
@@ -47,14 +46,45 @@ class Linear:
     def __call__(self, x: Tensor) -> Tensor:
         if self._packed is None or (self._weight is not None and x.shape[0] * self._size < SMALL):
             assert self._weight is not None
+            if self._weight.requires_grad:
+                trained: Tensor = _Trained.apply(x, self._weight, self.bias)  # type: ignore[no-untyped-call]
+                return trained
             return F.linear(x, self._weight, self.bias)
         product: Tensor = torch.ops.mkldnn._linear_pointwise(x, self._packed, self.bias, "none", [], "")
         return product
 
 
+def product(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """``x @ weight.T + bias`` of plain 2-D tensors by the quickest kernel for many rows; no gradient."""
+    if _quick(weight):
+        quick: Tensor = torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
+        return quick
+    return F.linear(x, weight, bias)
+
+
+class _Trained(torch.autograd.Function):
+    """``product`` with a gradient, itself made of products: twice as fast as automatic differentiation on a CPU."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        ctx.save_for_backward(x, weight)
+        return product(x, weight, bias)
+
+    @staticmethod
+    def backward(ctx: Any, *slopes: Tensor) -> tuple[Tensor | None, Tensor, Tensor | None]:
+        (slope,), (x, weight) = slopes, ctx.saved_tensors
+        before = product(slope, weight.t()) if ctx.needs_input_grad[0] else None
+        return before, product(slope.t(), x.t()), slope.sum(0) if ctx.needs_input_grad[2] else None
+
+
 def _packable(weight: Tensor) -> bool:
-    if weight.device.type != "cpu" or weight.dtype not in _KINDS or (weight.requires_grad and torch.is_grad_enabled()):
+    return _quick(weight) and not (weight.requires_grad and torch.is_grad_enabled())
+
+
+def _quick(weight: Tensor) -> bool:
+    """Whether oneDNN is there, and knows this kind of weight better than the default does."""
+    if weight.device.type != "cpu" or not torch._C._has_mkldnn or not hasattr(torch.ops.mkldnn, "_linear_pointwise"):
         return False
-    if not torch._C._has_mkldnn or not hasattr(torch.ops.mkldnn, "_linear_pointwise"):
-        return False
-    return weight.dtype == torch.float32 or bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    if weight.dtype == torch.bfloat16:
+        return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    return weight.dtype == torch.float32
