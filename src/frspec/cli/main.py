@@ -6,6 +6,7 @@ A new verb is one module in this folder with a click command of the same name, a
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from typing import NoReturn
 
@@ -50,8 +51,17 @@ def frspec() -> None:
 def main() -> NoReturn:
     """Run the command line; exit 1 on a ``UserError``, 2 on wrong usage, 130 on Ctrl-C."""
     try:
-        frspec(prog_name="frspec", standalone_mode=True)
+        code = frspec(prog_name="frspec", standalone_mode=False)
     except UserError as error:
         print(f"frspec: {error}", file=sys.stderr)
-        sys.exit(1)
-    sys.exit(0)
+        code = 1
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        print("frspec: interrupted", file=sys.stderr)
+        code = 130
+    except BrokenPipeError:  # whoever read our output has had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 1
+    sys.exit(code if isinstance(code, int) else 0)
