@@ -55,7 +55,6 @@ def train(model: str, sources: Sequence[str], output: Path, regenerate: bool, **
             for progress in run.train(trainer):
                 display.show(progress)
         except KeyboardInterrupt:
-            trainer.save()
-            display.say(f"stopped at step {trainer.state.step:,}; the same command goes on from there")
+            display.say(f"stopped; the same command goes on after step {trainer.saved:,}")
             raise
         display.say(f"{output}: {display.summary()}")

@@ -62,7 +62,8 @@ class Progress:
 class Trainer:
     """Trains one head for ``llm``'s target; ``file`` keeps the state between processes.
 
-    ``prompts``: what acceptance is measured on, none to leave it out.
+    ``prompts``: what acceptance is measured on, none to leave it out. ``saved``: the step a new process would go on
+    after. An interrupt may strike inside a step, so it never causes a save.
     """
 
     def __init__(
@@ -81,6 +82,7 @@ class Trainer:
             clear_leftovers(file.parent)
         if file.exists():
             self.state.load(file, self.identity)
+        self.saved = self.state.step
 
     def run(self) -> Iterator[Progress]:
         """Yield after every step. Whatever stops the caller, the next run goes on from the last save."""
@@ -101,6 +103,7 @@ class Trainer:
         """Write the state; returns when that ended and how many seconds it took."""
         started = perf_counter()
         self.state.save(self.file, self.identity)
+        self.saved = self.state.step
         ended = perf_counter()
         return ended, ended - started
 
