@@ -141,6 +141,13 @@ def test_refuses_windows_in_use(family: str, tmp_path: Path) -> None:
         load_config(write(tmp_path, config))
 
 
+def test_an_absent_window_is_transformers_default(tmp_path: Path) -> None:
+    mistral = LLAMA | {"model_type": "mistral", "architectures": ["MistralForCausalLM"]}
+    load_config(write(tmp_path, mistral | {"max_position_embeddings": 4096}))
+    with pytest.raises(UserError, match="window of 4096"):
+        load_config(write(tmp_path, mistral | {"max_position_embeddings": 4097}))
+
+
 @pytest.mark.parametrize("key", ["vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "model_type"])
 def test_refuses_what_is_missing(key: str, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=f"{key} is missing"):

@@ -6,6 +6,7 @@ Knows: model.safetensors, pytorch_model.bin, and the shards of either. Does not 
 from __future__ import annotations
 
 import pickle
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -117,7 +118,7 @@ class _Pickled(_Shard):
     def __init__(self, file: Path) -> None:
         self.file = file
         with _damage(file):
-            legacy = not torch.serialization._is_zipfile(file.open("rb"))
+            legacy = not zipfile.is_zipfile(file)
             self._tensors = torch.load(file, map_location="cpu", weights_only=True, mmap=not legacy)
         if not isinstance(self._tensors, dict) or not all(isinstance(t, Tensor) for t in self._tensors.values()):
             raise UserError(f"{file} is not a plain map from names to tensors; convert it to safetensors")

@@ -31,8 +31,11 @@ Reader = Callable[[Keys], Variant]
 
 
 def refuse_window(keys: Keys, first_layer: int = 0) -> None:
-    """Refuse a sliding window that some layer would use: one below the context, from ``first_layer`` on."""
-    window = keys.raw("sliding_window", None)
+    """Refuse a sliding window that some layer would use: one below the context, from ``first_layer`` on.
+
+    A config without the key means a window of 4,096 to transformers; null means none.
+    """
+    window = keys.raw("sliding_window", 4096)
     reachable = window is not None and window < keys.count("max_position_embeddings")
     if reachable and first_layer < keys.count("num_hidden_layers"):
-        raise keys.refuse("sliding_window", "is in use, and sliding windows are not implemented")
+        raise keys.refuse("sliding_window", f"means a window of {window}, and sliding windows are not implemented")
