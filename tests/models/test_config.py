@@ -119,6 +119,7 @@ def test_bookkeeping_is_harmless(tmp_path: Path) -> None:
         ({"rms_norm_eps": None, "tie_word_embeddings": "yes"}, "tie_word_embeddings"),
         ({"eos_token_id": "</s>"}, "eos_token_id"),
         ({"eos_token_id": 96}, "96"),
+        ({"dtype": 16}, "dtype"),
     ],
 )
 def test_refuses_by_name(change: dict[str, Any], named: str, tmp_path: Path) -> None:

@@ -96,7 +96,7 @@ def read_decoder(keys: Keys, model_type: str, variant: Variant, more_stops: tupl
         mlp_bias=variant.mlp_bias,
         qk_norm=variant.qk_norm,
         tie_word_embeddings=keys.flag("tie_word_embeddings"),
-        dtype=keys.raw("dtype", None) or keys.raw("torch_dtype", None),
+        dtype=keys.text("dtype") or keys.text("torch_dtype"),
         bos_token_id=bos[0] if bos else None,
         stop_token_ids=stops,
     )

@@ -86,6 +86,13 @@ class Keys:
             raise self.refuse(key, "must be true or false")
         return value
 
+    def text(self, key: str) -> str | None:
+        """A string; None when it is absent or null."""
+        value = self.raw(key, None)
+        if value is not None and not isinstance(value, str):
+            raise self.refuse(key, "must be a string")
+        return value
+
     def token_ids(self, key: str) -> tuple[int, ...]:
         """The ids under ``key``: one, a list, or none at all."""
         value = self.raw(key, None)

@@ -31,7 +31,7 @@ the best of a sweep there; 1e-4 at 4,096."""
 
 @dataclass(frozen=True)
 class Plan:
-    """What the user asked for; None leaves a choice to the model (see ``settle``)."""
+    """What the user asked for, in tokens and steps; None leaves a choice to the model and the corpus."""
 
     epochs: int = 10
     steps: int | None = None
@@ -58,6 +58,7 @@ class Run:
 
     def __init__(self, llm: LLM, model: str, read: Read, output: Path, plan: Plan, report: Report) -> None:
         self.llm, self.model, self.read, self.output, self.plan, self.report = llm, model, read, output, plan, report
+        self.sources: list[str] = []
         self.folder = output.parent / f"{output.name}.training"
         self.kept = output.parent / f"{output.name}.regenerated"
         if output.exists() and not self.folder.exists():

@@ -42,18 +42,18 @@ def backward(
     last = torch.zeros(len(batch.tokens), dtype=torch.bool)
     last[ends - 1] = True
     inputs = (~last).nonzero().squeeze(1)
-    positions = torch.cat([torch.arange(length) for length in batch.lengths])
+    positions = torch.cat([torch.arange(length) for length in batch.lengths]).to(device)
     following = torch.where(last[inputs + 1], inputs + 1, (inputs + 2).clamp_(max=len(last) - 1))
     weights = batch.counted[following].float().to(device)
     tokens = batch.tokens.to(device)
     with torch.no_grad():
-        features = target.run(tokens, positions.to(device), WholeAttention(batch.lengths))
+        features = target.run(tokens, positions, WholeAttention(batch.lengths))
     inputs = inputs.to(device)
     seen = features[inputs].float()
     seen += (torch.rand(seen.shape, generator=draws) * 2 - 1).mul_(noise).to(device)
     head = EagleHead(config, tensors, target)
     pairs = WholeAttention([length - 1 for length in batch.lengths])
-    predicted = head.run(tokens[inputs + 1], seen, positions[inputs].to(device), pairs)
+    predicted = head.run(tokens[inputs + 1], seen, positions[inputs], pairs)
     loss = feature_and_token_loss(predicted, features[inputs + 1], weights, target.head)
     torch.autograd.backward(predicted, loss.gradient)
     return loss
