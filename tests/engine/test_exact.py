@@ -31,7 +31,7 @@ def test_same_bits_for_any_drafter_batch_and_chunk(stories: Path, dtype: str, te
     expected = printed(llm, params, together=False)
     texts = whole(llm.generate(PROMPTS, replace(params, logprobs=None)))
     target, size = llm.engine.target, llm.config.vocab_size
-    head = DraftHead(target.head, DraftVocabulary.whole(size))
+    head = DraftHead.of(target, DraftVocabulary.whole(size))
     for drafter in (None, Oracle(size, texts), Guesser(size), ModelDrafter(target, head, TreeShape(30, 6, 6))):
         for chunk in (1, 5, 512):
             drafted = llm.with_draft(drafter)

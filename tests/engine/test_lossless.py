@@ -58,12 +58,12 @@ def vocabulary(kind: str, plain: LLM) -> DraftVocabulary:
 def eagle(plain: LLM, kind: str, shape: TreeShape) -> Drafter:
     target = plain.engine.target
     head = EagleHead(*new_head(target, torch.Generator().manual_seed(1)), target)
-    return EagleDrafter(head, DraftHead(target.head, vocabulary(kind, plain)), shape)
+    return EagleDrafter(head, DraftHead.of(target, vocabulary(kind, plain)), shape)
 
 
 def model(plain: LLM, kind: str, shape: TreeShape) -> Drafter:
     target = plain.engine.target
-    return ModelDrafter(target, DraftHead(target.head, vocabulary(kind, plain)), shape)
+    return ModelDrafter(target, DraftHead.of(target, vocabulary(kind, plain)), shape)
 
 
 def test_plain_decoding_is_hugging_faces(stories: Path, plain: LLM) -> None:
@@ -138,7 +138,7 @@ def test_random_weights(random_llm: LLM) -> None:
             Oracle(61, whole(expected)),
             Guesser(61),
             eagle_of(random_llm),
-            ModelDrafter(random_llm.engine.target, DraftHead(random_llm.engine.target.head, cut(61, 20)), SHAPES[3]),
+            ModelDrafter(random_llm.engine.target, DraftHead.of(random_llm.engine.target, cut(61, 20)), SHAPES[3]),
         ):
             assert ids(random_llm.with_draft(drafter).generate(prompts, params)) == ids(expected)
 
@@ -146,7 +146,7 @@ def test_random_weights(random_llm: LLM) -> None:
 def eagle_of(llm: LLM) -> Drafter:
     target = llm.engine.target
     head = EagleHead(*new_head(target, torch.Generator().manual_seed(3)), target)
-    return EagleDrafter(head, DraftHead(target.head, cut(llm.config.vocab_size, 30)), SHAPES[3])
+    return EagleDrafter(head, DraftHead.of(target, cut(llm.config.vocab_size, 30)), SHAPES[3])
 
 
 def cut(size: int, rows: int) -> DraftVocabulary:

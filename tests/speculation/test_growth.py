@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from frspec.clock import Clock
+from frspec.models.layers.linear import Linear
 from frspec.speculation.drafters.base import DraftState
 from frspec.speculation.growth import TreeShape, grow
 from frspec.speculation.head import DraftHead
@@ -57,6 +58,11 @@ class Recurrent:
         self.fed = []
 
 
+def draft_head(model: Recurrent, ids: list[int]) -> DraftHead:
+    vocabulary = DraftVocabulary(torch.tensor(ids), VOCAB)
+    return DraftHead(Linear(vocabulary.rows(model.head)), vocabulary, torch.device("cpu"))
+
+
 def literal(model: Recurrent, state: DraftState, ids: list[int], shape: TreeShape) -> dict[tuple[int, ...], float]:
     """Path -> score of the tree that EAGLE-2 describes, found with lists and recursion only."""
 
@@ -93,7 +99,7 @@ def test_trees_are_eagle_2s(
 ) -> None:
     shape, ids = TreeShape(nodes, depth, width), list(order)[:size]
     model = Recurrent(seed)
-    head = DraftHead(model.head, DraftVocabulary(torch.tensor(ids), VOCAB))
+    head = draft_head(model, ids)
     states = [DraftState([1, 2, 3], 5, temperature, room=9), DraftState([4], 6, temperature, room=2)]
     for state, tree in zip(states, grow(model, head, states, shape, Clock()), strict=True):
         tree.check()
@@ -127,7 +133,7 @@ def test_a_tie_goes_to_the_parent() -> None:
     model.head[3] = 1e4
     model.embedding.zero_()
     model.embedding[3] = 1.0
-    head = DraftHead(model.head, DraftVocabulary.whole(VOCAB))
+    head = draft_head(model, list(range(VOCAB)))
     state = DraftState([3], 0, 0.0, room=9)
     for nodes in range(1, 6):
         (tree,) = grow(model, head, [state], TreeShape(nodes, 5, 2), Clock())

@@ -54,7 +54,7 @@ def make_drafter(
     def head(decoder: Decoder) -> DraftHead:
         rows = min(target.config.vocab_size, decoder.config.vocab_size)
         vocabulary = DraftVocabulary.build(draft_vocab, ranking, _always(target, tokenizer), rows, fingerprint)
-        return DraftHead(decoder.head, vocabulary, use_noise)
+        return DraftHead.of(decoder, vocabulary, use_noise)
 
     if is_eagle(folder):
         return EagleDrafter(load_eagle(folder, target), head(target), shape)

@@ -24,7 +24,7 @@ class Decoder:
     """A causal language model on one device.
 
     ``embedding`` [V, H] and ``head`` [V, H] (the same tensor when tied) are its own weights, to be read, never
-    written: drafters slice them.
+    written: drafters slice them. ``project`` is the whole head as a ``Linear``.
     """
 
     def __init__(
@@ -35,7 +35,7 @@ class Decoder:
         self.blocks = list(blocks)
         self.norm = norm
         self.head = head
-        self._project = Linear(head)
+        self.project = Linear(head)
         self.rope = rope
 
     @property
@@ -69,7 +69,7 @@ class Decoder:
 
     def logits(self, features: Tensor) -> Tensor:
         """Float32 scores [R, V] of ``features`` [R, H]."""
-        return self._project(features).float()
+        return self.project(features).float()
 
     def new_cache(self, rows: int) -> KVCache:
         """An empty cache for one sequence with room for ``rows`` positions at first."""

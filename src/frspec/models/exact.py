@@ -27,7 +27,9 @@ class ExactDecoder(Decoder):
     @staticmethod
     def of(decoder: Decoder) -> ExactDecoder:
         """The same model, run exactly."""
-        return ExactDecoder(decoder.config, decoder.embedding, decoder.blocks, decoder.norm, decoder.head, decoder.rope)
+        exact = ExactDecoder.__new__(ExactDecoder)
+        vars(exact).update(vars(decoder))
+        return exact
 
     def forward(self, tokens: Tensor, positions: Tensor, segments: Sequence[Segment]) -> Tensor:
         """As ``Decoder.forward``."""

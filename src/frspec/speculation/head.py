@@ -12,25 +12,35 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch.nn.functional as F
+import torch
 from torch import Tensor
 
+from frspec.models.decoder import Decoder
+from frspec.models.layers.linear import Linear
 from frspec.speculation.drafters.base import DraftState
 from frspec.speculation.noise import gumbel
 from frspec.speculation.vocabulary import DraftVocabulary
 
 
 class DraftHead:
-    """Rows of ``head`` [V, H] for the ids of ``vocabulary``, sliced once.
+    """``project`` scores the ids of ``vocabulary``, row ``i`` for ``ids[i]``; ``DraftHead.of`` slices a model's.
 
     use_noise: whether drafts know the noise the target will sample with (see the module).
     """
 
-    def __init__(self, head: Tensor, vocabulary: DraftVocabulary, use_noise: bool = True) -> None:
+    def __init__(
+        self, project: Linear, vocabulary: DraftVocabulary, device: torch.device, use_noise: bool = True
+    ) -> None:
         self.size, self.use_noise = len(vocabulary), use_noise
-        self._mapped = not vocabulary.full
-        self._ids = vocabulary.ids.to(head.device)
-        self._rows = vocabulary.rows(head)
+        self._project, self._mapped = project, not vocabulary.full
+        self._ids = vocabulary.ids.to(device)
+
+    @staticmethod
+    def of(decoder: Decoder, vocabulary: DraftVocabulary, use_noise: bool = True) -> DraftHead:
+        """The head of ``decoder`` cut to ``vocabulary``, once; its own where nothing is cut off."""
+        rows = vocabulary.rows(decoder.head)
+        project = decoder.project if rows is decoder.head else Linear(rows)
+        return DraftHead(project, vocabulary, decoder.device, use_noise)
 
     def best(self, features: Tensor, states: Sequence[DraftState], depth: int, width: int) -> tuple[Tensor, Tensor]:
         """The ``width`` best children of nodes with features [B, k, H].
@@ -38,7 +48,7 @@ class DraftHead:
         depth: of the children below the root. Returns scores [B, k, width] float32 (log-softmax over the
         draft vocabulary) and target token ids [B, k, width].
         """
-        logits = F.linear(features, self._rows).float()
+        logits = self._project(features.flatten(0, 1)).float().view(*features.shape[:2], -1)
         if self.use_noise:
             for row, state in enumerate(states):
                 if state.temperature > 0:

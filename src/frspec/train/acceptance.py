@@ -40,7 +40,7 @@ def measure(
     """Draft with the head of ``tensors`` over the whole vocabulary, in trees of the default shape."""
     target = llm.engine.target
     frozen = {name: tensor.detach().to(target.dtype) for name, tensor in tensors.items()}
-    head = DraftHead(target.head, DraftVocabulary.whole(target.config.vocab_size))
+    head = DraftHead.of(target, DraftVocabulary.whole(target.config.vocab_size))
     drafting = llm.with_draft(EagleDrafter(EagleHead(config, frozen, target), head, TreeShape()))
     given = [{"prompt_token_ids": list(prompt)} for prompt in prompts]
     drafting.generate(given, SamplingParams(temperature=0, max_tokens=TOKENS, ignore_eos=True))
