@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from frspec.errors import UserError
-from frspec.train.corpus import SHORTEST, Corpus, batches, epoch
+from frspec.train.corpus import Corpus, batches, epoch
 
 documents = st.lists(st.lists(st.tuples(st.integers(0, 99), st.booleans()), max_size=40), min_size=1, max_size=12)
 
@@ -16,11 +16,11 @@ def make(content: list[list[tuple[int, bool]]]) -> Corpus:
     return Corpus.of(([i for i, _ in one], [m for _, m in one]) for one in content)
 
 
-@given(documents, st.integers(SHORTEST, 20))
-def test_windows_hold_every_counted_token_of_long_enough_pieces(content, length: int) -> None:
+@given(documents, st.integers(2, 20))
+def test_windows_hold_every_counted_token_that_a_pair_drafts(content, length: int) -> None:
     corpus = make(content)
     pieces = [one[i : i + length] for one in content for i in range(0, len(one), length)]
-    wanted = [piece for piece in pieces if len(piece) >= SHORTEST and any(mark for _, mark in piece)]
+    wanted = [piece for piece in pieces if any(mark for _, mark in piece[2:])]
     if not wanted:
         with pytest.raises(UserError):
             corpus.windows(length)
@@ -66,8 +66,10 @@ def test_nothing_left_is_refused() -> None:
         Corpus.of([])
     with pytest.raises(UserError, match="held out"):
         make([[(1, True)] * 5]).split(0.5)
-    with pytest.raises(UserError, match="long enough"):
+    with pytest.raises(UserError, match="no document of the corpus can be trained on"):
         make([[(1, True)]]).windows(8)
+    with pytest.raises(UserError, match="no document of the corpus can be trained on"):
+        make([[(1, True), (2, True), (3, False), (4, False)]]).windows(8)
 
 
 def test_digest_sees_tokens_marks_and_borders() -> None:

@@ -1,10 +1,14 @@
 """Training sees what inference sees: the same head, fed pair by pair through its cache, has the same loss."""
 
+from math import isfinite
+
 import pytest
 import torch
 
 from frspec.engine.llm import LLM
+from frspec.errors import UserError
 from frspec.models import EagleHead, Segment, new_head
+from frspec.train.corpus import Corpus
 from frspec.train.loss import feature_and_token_loss
 from frspec.train.step import Batch, backward
 
@@ -59,6 +63,25 @@ def test_a_pair_counts_if_the_drafted_token_does(llm: LLM) -> None:
     marks[3] = marks[4] = True
     found = backward(llm.engine.target, config, tensors, batch(marks), 0.0, torch.Generator())
     assert found.gradient.abs().sum(1).bool().tolist() == [False, True, True, True] + [False] * 10
+
+
+def test_every_window_that_is_cut_can_be_trained_on(llm: LLM) -> None:
+    """One mark, anywhere: either the window is left out, or its loss is a number."""
+    config, tensors = fresh(llm)
+    for length in (3, 5):
+        taught = []
+        for mark in range(length):
+            counted = torch.arange(length) == mark
+            tokens = torch.arange(length) + 10
+            try:
+                Corpus(tokens.int(), counted, torch.tensor([0, length])).windows(length)
+            except UserError:
+                continue
+            given = Batch(tokens, counted, [length])
+            loss = backward(llm.engine.target, config, tensors, given, 0.0, torch.Generator())
+            assert isfinite(loss.total)
+            taught.append(mark)
+        assert taught == list(range(2, length))
 
 
 def test_every_tensor_learns_and_noise_is_repeatable(llm: LLM) -> None:

@@ -15,8 +15,8 @@ from torch import Tensor
 
 from frspec.errors import UserError
 
-SHORTEST = 3
-"""Tokens below which a window teaches nothing: one pair needs the feature of a token after the first."""
+UNTAUGHT = 2
+"""Tokens of a window that no pair drafts: the first pair (feature 0, token 1) stands for token 2."""
 
 
 @dataclass(frozen=True)
@@ -63,15 +63,18 @@ class Corpus:
         )
 
     def windows(self, length: int) -> list[slice]:
-        """Documents cut into pieces of ``length`` tokens, less the pieces in which no token counts."""
+        """Documents cut into pieces of ``length`` tokens, less the pieces in which no token that is drafted counts."""
         found = []
         for start, end in zip(self.starts[:-1].tolist(), self.starts[1:].tolist(), strict=True):
             for first in range(start, end, length):
                 window = slice(first, min(first + length, end))
-                if window.stop - first >= SHORTEST and bool(self.counted[window].any()):
+                if bool(self.counted[first + UNTAUGHT : window.stop].any()):
                     found.append(window)
         if not found:
-            raise UserError("no document of the corpus is long enough to train on; name other sources")
+            raise UserError(
+                "no document of the corpus can be trained on: "
+                f"none has a token that counts behind the first {UNTAUGHT} of a piece; name other sources"
+            )
         return found
 
     def digest(self) -> str:
