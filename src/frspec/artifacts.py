@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import shlex
 import shutil
 import sys
 import tempfile
@@ -23,7 +24,7 @@ def provenance(**facts: Any) -> dict[str, Any]:
     return {
         "program": f"frspec {version('frspec')}",
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "command": " ".join(["frspec", *sys.argv[1:]]) if sys.argv[0].endswith("frspec") else None,
+        "command": shlex.join(["frspec", *sys.argv[1:]]) if sys.argv[0].endswith("frspec") else None,
         **facts,
     }
 
@@ -35,23 +36,52 @@ def atomic_path(path: Path, *, folder: bool = False) -> Iterator[Path]:
     With ``folder`` the neighbour is an empty directory, and an existing ``path`` is replaced whole.
 
     Raises:
-        UserError: when the place cannot be written (permissions, full disk); nothing is left behind.
+        UserError: when the place cannot be written (permissions, full disk); what was there stays as it was.
     """
     path = Path(path)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
-    except OSError as error:
-        raise UserError(f"cannot write {path}: {error.strerror}; choose another place") from error
-    inner = temporary / path.name
+    temporary = _neighbour(path, folder)
+    inner, old = temporary / path.name, temporary / f"{path.name}.replaced"
     try:
         if folder:
             inner.mkdir()
         yield inner
-        if folder and path.exists():
-            path.rename(temporary / "replaced")
-        inner.replace(path)
+        _replace(path, inner, old if folder else None)
     except OSError as error:
-        raise UserError(f"cannot write {path}: {error.strerror or error}; nothing was left under that name") from error
+        raise UserError(
+            f"cannot write {path}: {error.strerror or error}; nothing under that name has changed"
+        ) from error
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        if path.exists() or not old.exists():
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+def check_place(path: Path, *, folder: bool = False) -> None:
+    """Find out before long work whether ``atomic_path`` could begin.
+
+    Raises:
+        UserError: when it could not.
+    """
+    shutil.rmtree(_neighbour(Path(path), folder), ignore_errors=True)
+
+
+def _neighbour(path: Path, folder: bool) -> Path:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.exists() and path.is_dir() != folder:
+            raise OSError(f"there is a {'file' if folder else 'folder'} of that name")
+        return Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {error.strerror or error}; choose another place") from error
+
+
+def _replace(path: Path, new: Path, old: Path | None) -> None:
+    """Move ``new`` to ``path``. A folder cannot be moved over another: that goes to ``old``, and back on failure."""
+    if old is None or not path.exists():
+        new.replace(path)
+        return
+    path.rename(old)
+    try:
+        new.replace(path)
+    except BaseException:
+        old.rename(path)
+        raise

@@ -88,6 +88,12 @@ def test_refuses(arguments: list[str], match: str, tiny: Path, corpus_file: Path
     assert not (tmp_path / "head").exists()
 
 
+def test_a_place_that_cannot_be_written_is_found_before_the_work(tiny: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="cannot write"):
+        invoke(tiny, "--data", "nowhere.jsonl", "-o", tmp_path / "file" / "head")
+
+
 def test_steps_and_epochs_exclude_each_other(tiny: Path, corpus_file: Path, tmp_path: Path) -> None:
     arguments = [tiny, "--data", corpus_file, "-o", tmp_path / "head", "--steps", 2, "--epochs", 2]
     result = CliRunner().invoke(train, [str(argument) for argument in arguments])

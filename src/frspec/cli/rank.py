@@ -36,10 +36,12 @@ def rank(
 
     SOURCES are JSON Lines (plain, .gz, .xz, .zst), Parquet or text files, folders, or patterns in quotes.
     """
+    from frspec.artifacts import check_place
     from frspec.ranking.count import rank_documents
     from frspec.text.sources import read_documents
     from frspec.text.tokenizer import Tokenizer
 
+    check_place(output)
     documents = read_documents(sources, field, skip_bad)
     tokenizer = Tokenizer.load(name, revision)
     start = time.perf_counter()

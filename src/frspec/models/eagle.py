@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
 
 from frspec.artifacts import atomic_path
@@ -29,7 +28,7 @@ from frspec.models.layers.attention import Attend
 from frspec.models.layers.linear import Linear
 from frspec.models.rotary import RopeConfig
 from frspec.models.segments import CachedAttention, Segment
-from frspec.models.weights import Weights
+from frspec.models.weights import Weights, save_tensors
 
 PREFIX = "layers.0."
 _DEVIATION = 0.02
@@ -137,7 +136,7 @@ def save_eagle(
     """Write a head in the published format, with ``provenance`` in frspec.json beside it, all at once or not at all."""
     stored = {name: tensor.detach().to("cpu", dtype).contiguous() for name, tensor in tensors.items()}
     with atomic_path(folder, folder=True) as temporary:
-        save_file(stored, temporary / "model.safetensors", metadata={"format": "pt"})
+        save_tensors(temporary / "model.safetensors", stored, {"format": "pt"})
         published = head_json(config, bias="fc.bias" in tensors, dtype=str(dtype).removeprefix("torch."))
         (temporary / "config.json").write_text(json.dumps(published, indent=2) + "\n", encoding="utf-8")
         (temporary / "frspec.json").write_text(json.dumps(dict(provenance), indent=2) + "\n", encoding="utf-8")

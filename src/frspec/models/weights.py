@@ -1,4 +1,4 @@
-"""The tensors of a checkpoint folder by name, whatever files hold them.
+"""The tensors of a checkpoint folder by name, whatever files hold them; and tensors into a file.
 
 Knows: model.safetensors, pytorch_model.bin, and the shards of either. Does not know: which tensors a model needs.
 """
@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import pickle
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
 from torch import Tensor
 
 from frspec.errors import UserError
@@ -81,6 +82,18 @@ class Weights:
         for name in self._where:
             if name not in listed:
                 raise UserError(f"{self.file(name)} holds {name}, which {index.name} does not list")
+
+
+def save_tensors(file: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
+    """Write a safetensors file.
+
+    Raises:
+        OSError: when it cannot be written, as other writers do and ``artifacts.atomic_path`` expects.
+    """
+    try:
+        save_file(dict(tensors), file, metadata=dict(metadata))
+    except SafetensorError as error:
+        raise OSError(str(error)) from error
 
 
 class _Shard:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from frspec.artifacts import provenance
+from frspec.artifacts import check_place, provenance
 from frspec.engine.llm import LLM
 from frspec.errors import UserError
 from frspec.models import save_eagle
@@ -63,6 +63,7 @@ class Run:
         self.kept = output.parent / f"{output.name}.regenerated"
         if output.exists() and not self.folder.exists():
             raise UserError(f"{output} is already there; choose another name, or delete it")
+        check_place(output, folder=True)
 
     def prepare(self, regenerated: bool) -> Trainer:
         """Read the corpus, let the target rewrite it if ``regenerated``, and take up the state of a killed run."""

@@ -15,11 +15,11 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from frspec.artifacts import atomic_path
 from frspec.errors import UserError
+from frspec.models.weights import save_tensors
 
 MOMENTS = ("step", "exp_avg", "exp_avg_sq")
 CLOSE = 0.02
@@ -43,7 +43,7 @@ class State:
             stored |= {f"{moment} {name}": self.optimizer.state[tensor][moment] for moment in MOMENTS}
         facts = {"step": self.step, "tokens": self.tokens, "history": self.history, "settings": settings}
         with atomic_path(file) as temporary:
-            save_file(stored, temporary, metadata={"frspec": json.dumps(facts)})
+            save_tensors(temporary, stored, {"frspec": json.dumps(facts)})
 
     def load(self, file: Path, settings: Mapping[str, Any]) -> None:
         """Take over what ``save`` left in ``file``.

@@ -1,0 +1,112 @@
+"""Files appear whole or not at all, and what they replace is never lost."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from frspec.artifacts import atomic_path, check_place, provenance
+from frspec.errors import UserError
+
+
+def write_folder(path: Path, content: str) -> None:
+    with atomic_path(path, folder=True) as temporary:
+        (temporary / "file").write_text(content)
+
+
+def test_a_folder_is_replaced_whole(tmp_path: Path) -> None:
+    write_folder(tmp_path / "head", "old")
+    (tmp_path / "head" / "more").write_text("")
+    write_folder(tmp_path / "head", "new")
+    assert [file.name for file in tmp_path.iterdir()] == ["head"]
+    assert [file.read_text() for file in (tmp_path / "head").iterdir()] == ["new"]
+
+
+@pytest.mark.parametrize("failure", [OSError(28, "No space left on device"), KeyboardInterrupt()])
+def test_a_failed_last_move_brings_the_old_folder_back(
+    failure: BaseException, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_folder(tmp_path / "head", "old")
+
+    def fail(self: Path, target: Path) -> None:
+        raise failure
+
+    monkeypatch.setattr(Path, "replace", fail)
+    with pytest.raises(UserError if isinstance(failure, OSError) else KeyboardInterrupt):
+        write_folder(tmp_path / "head", "new")
+    assert [file.name for file in tmp_path.iterdir()] == ["head"]
+    assert (tmp_path / "head" / "file").read_text() == "old"
+
+
+def test_an_old_folder_that_cannot_come_back_is_kept_beside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_folder(tmp_path / "head", "old")
+    rename = Path.rename
+
+    def only_away(self: Path, target: Path) -> Path:
+        if target == tmp_path / "head":
+            raise OSError(5, "Input/output error")
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", only_away)
+    monkeypatch.setattr(Path, "replace", only_away)
+    with pytest.raises(UserError, match="Input/output error"):
+        write_folder(tmp_path / "head", "new")
+    assert [file.read_text() for file in tmp_path.glob(".head.*/head.replaced/file")] == ["old"]
+
+
+def test_a_failed_block_changes_nothing(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("old")
+    with pytest.raises(ZeroDivisionError), atomic_path(tmp_path / "file") as temporary:
+        1 / temporary.write_text("")
+    assert [file.name for file in tmp_path.iterdir()] == ["file"]
+    assert (tmp_path / "file").read_text() == "old"
+
+
+def test_a_place_is_checked_without_a_trace(tmp_path: Path) -> None:
+    check_place(tmp_path / "new" / "file")
+    assert not list((tmp_path / "new").iterdir())
+    (tmp_path / "file").write_text("")
+    for place, folder in ((tmp_path, False), (tmp_path / "file", True), (tmp_path / "file" / "below", False)):
+        with pytest.raises(UserError, match="cannot write"):
+            check_place(place, folder=folder)
+
+
+@pytest.mark.parametrize("write", ["head", "state"])
+def test_a_full_disk_while_tensors_are_written_is_one_line(write: str, tmp_path: Path) -> None:
+    """A limit on file sizes fails a write the way a full disk does."""
+    code = """
+import resource, sys, torch
+from pathlib import Path
+from frspec.models.eagle import save_eagle
+from frspec.models.config import ModelConfig
+from frspec.train.state import State
+from frspec.cli import main as command
+from unittest import mock
+
+def work(**_):
+    where, tensors = Path(sys.argv[2]), {"fc.weight": torch.zeros(64, 64, requires_grad=True)}
+    if sys.argv[1] == "head":
+        save_eagle(where, mock.Mock(), tensors, torch.float32, {})
+    optimizer = torch.optim.AdamW(tensors.values())
+    tensors["fc.weight"].sum().backward()
+    optimizer.step()
+    State(tensors, optimizer).save(where, {})
+
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+command.frspec = work
+command.main()
+"""
+    words = [sys.executable, "-c", code, write, str(tmp_path / "out")]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"frspec: cannot write {tmp_path / 'out'}: ")
+    assert done.stderr.count("\n") == 1
+    assert "File too large" in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_provenance_keeps_a_command_that_can_be_pasted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", [os.path.join("bin", "frspec"), "rank", "my texts/*.jsonl"])  # noqa: PTH118
+    assert provenance()["command"] == "frspec rank 'my texts/*.jsonl'"
