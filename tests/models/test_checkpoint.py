@@ -13,7 +13,7 @@ from frspec.errors import UserError
 from frspec.models import Decoder, WholeAttention, load_decoder
 from frspec.models.layers.linear import SMALL, Linear
 
-from .tiny import make, random_ids, save
+from .tiny import CLASSES, make, random_ids, save
 
 IDS = torch.tensor(random_ids(12))
 
@@ -68,10 +68,26 @@ def test_dtype_is_the_configs_unless_asked_for(folder: Path) -> None:
     assert load_decoder(folder, device="cpu").dtype == torch.bfloat16
     edit_config(folder, dtype=None)
     assert load_decoder(folder, device="cpu").dtype == torch.float32
-    edit_config(folder, dtype="float16")
+    edit_config(folder, dtype="float64")
     assert load_decoder(folder, "float32", "cpu").dtype == torch.float32
-    with pytest.raises(UserError, match="float16 checkpoint; pass --dtype bfloat16 or --dtype float32"):
+    with pytest.raises(UserError, match="float64 checkpoint; pass --dtype bfloat16 or --dtype float32"):
         load_decoder(folder, device="cpu")
+
+
+@pytest.mark.parametrize("said", ["float16", None])
+def test_float16_runs_in_float32_and_says_so(
+    said: str | None, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Against Hugging Face in float64 on the same float16 values: only float32's rounding is left."""
+    folder = save(make("llama", torch.float16), tmp_path)
+    exact = CLASSES["llama"][1].from_pretrained(folder, dtype=torch.float64)
+    edit_config(folder, dtype=said)
+    decoder = load_decoder(folder, device="cpu")
+    assert decoder.dtype == torch.float32
+    with torch.inference_mode():
+        torch.testing.assert_close(logits(decoder).double(), exact(IDS[None]).logits[0], rtol=1e-4, atol=1e-4)
+    (warning,) = caplog.messages
+    assert warning.startswith(f"{folder}: float16 weights run in float32")
 
 
 @pytest.mark.parametrize("name", ["lm_head.weight", "model.embed_tokens.weight"])

@@ -5,6 +5,7 @@ Tensors are read layer by layer and fused as they arrive, so that no more than o
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -27,9 +28,13 @@ EMBEDDING, NORM, HEAD = "model.embed_tokens.weight", "model.norm.weight", "lm_he
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 Shape = tuple[int, ...]
 
+log = logging.getLogger("frspec")
+
 
 def load_decoder(folder: Path, dtype: str = "auto", device: str = "auto") -> Decoder:
-    """The decoder in ``folder``, in ``dtype`` ("auto" is the checkpoint's own) on ``device`` ("auto" prefers cuda).
+    """The decoder in ``folder``, in ``dtype`` on ``device`` ("auto" prefers cuda).
+
+    ``dtype`` "auto" is the checkpoint's own, and float32 for float16, which that holds exactly.
 
     Raises:
         UserError: naming the file and the key or tensor, when anything is missing, unexpected, of another shape,
@@ -155,10 +160,18 @@ def pick_device(device: str) -> torch.device:
 
 
 def pick_dtype(dtype: str, config: ModelConfig, weights: Weights) -> torch.dtype:
-    """The dtype asked for, or under "auto" the one config.json names, or else the embedding's."""
+    """The dtype asked for, or under "auto" the one config.json names, or else the embedding's.
+
+    Float16 becomes float32, which holds all its values; nothing computes in float16, whose range features leave.
+    """
     if dtype == "auto":
         own = config.dtype or str(weights.read(EMBEDDING if EMBEDDING in weights else HEAD).dtype)
         dtype = own.removeprefix("torch.")
+        if dtype == "float16":
+            log.warning(
+                "%s: float16 weights run in float32; --dtype bfloat16 is half the size but rounds", weights.folder
+            )
+            dtype = "float32"
         if dtype not in DTYPES:
             raise UserError(f"{weights.folder} is a {dtype} checkpoint; pass --dtype bfloat16 or --dtype float32")
     if dtype not in DTYPES:
