@@ -1,19 +1,25 @@
 """From the name of a model to the folder that holds it.
 
-Knows: local folders, Hugging Face hub ids, revisions, offline mode. Does not know: what is in the folder.
+Knows: local folders, Hugging Face hub ids, revisions, offline mode, which of a repository's files are of use. Does not
+know: what is in the files.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from fnmatch import fnmatch
+from glob import escape
 from pathlib import Path
 
 from frspec.errors import UserError
 
-CHECKPOINT_FILES = ["*.json", "*.safetensors", "*.bin", "*.model", "*.jinja", "*.txt", "*.tiktoken"]
+TOKENIZER_FILES = ("*.json", "*.txt", "*.jinja", "*.tiktoken", "tokenizer.model")
+CHECKPOINT_FILES = (*TOKENIZER_FILES, "*.safetensors", "pytorch_model*.bin")
+TEMPLATES = "additional_chat_templates/"
 
 
-def resolve(model: str | Path, revision: str | None = None, files: list[str] = CHECKPOINT_FILES) -> Path:
-    """The local folder of ``model``: itself, or a snapshot of that hub id (its ``files`` fetched if need be).
+def resolve(model: str | Path, revision: str | None = None, patterns: Sequence[str] = CHECKPOINT_FILES) -> Path:
+    """The local folder of ``model``: itself, or a snapshot of that hub id (its files fetched if need be).
 
     ``HF_HUB_OFFLINE=1`` keeps to what is already in the local cache.
 
@@ -30,15 +36,50 @@ def resolve(model: str | Path, revision: str | None = None, files: list[str] = C
     name = str(model)
     if name.count("/") != 1 or name.startswith((".", "/", "~")):
         raise UserError(f"no folder {model}; give a checkpoint folder or a hub id such as meta-llama/Llama-3.2-1B")
-    from huggingface_hub import snapshot_download
+    return _snapshot(name, revision, patterns)
+
+
+def files_to_fetch(listing: Sequence[str], patterns: Sequence[str]) -> list[str]:
+    """Those files of a repository that match ``patterns`` and that something here reads.
+
+    Subfolders hold other formats of the same weights, chat templates excepted, and so does ``consolidated*``;
+    PyTorch's own files are left where there is safetensors.
+    """
+    modern = any(fnmatch(file, "model*.safetensors") for file in listing)
+    return [
+        file
+        for file in listing
+        if any(fnmatch(file, pattern) for pattern in patterns)
+        and "/" not in file.removeprefix(TEMPLATES)
+        and not file.startswith("consolidated")
+        and not (modern and fnmatch(file, "pytorch_model*"))
+    ]
+
+
+def _snapshot(name: str, revision: str | None, patterns: Sequence[str]) -> Path:
+    """The snapshot with its files, from the hub, or as the cache has it where the hub cannot be asked."""
+    from huggingface_hub import HfApi, snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     try:
+        listing = HfApi().list_repo_files(name, revision=revision)
+    except Exception as error:  # of whichever HTTP library the hub's own is built on
+        try:
+            return Path(snapshot_download(name, revision=revision, local_files_only=True, allow_patterns="config.json"))
+        except (LocalEntryNotFoundError, HFValidationError):
+            if isinstance(error, HfHubHTTPError | HFValidationError):
+                raise _refusal(name, error) from error
+            raise UserError(
+                f"{name} is not in the local hub cache and the hub cannot be reached; "
+                "download it first or name a folder"
+            ) from error
+    try:
+        files = [escape(file) for file in files_to_fetch(listing, patterns)]
         return Path(snapshot_download(name, revision=revision, allow_patterns=files))
-    except LocalEntryNotFoundError as error:
-        raise UserError(
-            f"{name} is not in the local hub cache and the hub cannot be reached; download it first or name a folder"
-        ) from error
-    except (HfHubHTTPError, HFValidationError, OSError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise UserError(f"cannot fetch {name} from the hub: {reason}; check the name and --revision") from error
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+        raise _refusal(name, error) from error
+
+
+def _refusal(name: str, error: Exception) -> UserError:
+    reason = str(error).strip().splitlines()[0]
+    return UserError(f"cannot fetch {name} from the hub: {reason}; check the name and --revision")

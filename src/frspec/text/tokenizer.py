@@ -22,7 +22,6 @@ from frspec.text.chat import ChatTemplate, Message, find_templates
 from frspec.text.decoding import Decoding, decoding_of
 from frspec.text.tiktoken_files import load_tiktoken
 
-TOKENIZER_FILES = ["*.json", "*.txt", "*.jinja", "*.tiktoken", "tokenizer.model"]  # no weights
 SAMPLE_CHAT = [
     {"role": "user", "content": "Hi"},
     {"role": "assistant", "content": "Hello"},
@@ -62,7 +61,7 @@ class Tokenizer:
         """
         path = Path(name_or_path).expanduser()
         if not path.is_file():
-            return _from_folder(hub.resolve(name_or_path, revision, TOKENIZER_FILES), str(name_or_path))
+            return _from_folder(hub.resolve(name_or_path, revision, hub.TOKENIZER_FILES), str(name_or_path))
         if revision is not None:
             raise UserError(f"--revision {revision} goes with a hub id, but {path} is a local file; leave it out")
         if path.suffix == ".json":
