@@ -27,7 +27,7 @@ from frspec.cli.main import main
 
 loop.SAVE_SECONDS, loop.SAVE_SHARE = 0.0, float("inf")  # a save after every step
 how, at = sys.argv.pop(1), int(sys.argv.pop(1))
-whole_save, whole_write = loop.Trainer.save, state.save_file
+whole_save, whole_write = loop.Trainer.save, state.save_tensors
 
 def die():
     os.kill(os.getpid(), signal.SIGKILL)
@@ -40,13 +40,13 @@ def save(trainer):
         die()
     return result
 
-def write(tensors, path, metadata):
-    whole_write(tensors, path, metadata=metadata)
+def write(path, tensors, metadata):
+    whole_write(path, tensors, metadata)
     if how == "during" and '"step": %d,' % at in metadata["frspec"]:
         os.truncate(path, os.path.getsize(path) // 2)
         die()
 
-loop.Trainer.save, state.save_file = save, write
+loop.Trainer.save, state.save_tensors = save, write
 main()
 """
 
