@@ -73,10 +73,9 @@ def test_stop_ids_are_the_union_of_both_files(tmp_path: Path) -> None:
 
 def test_unused_windows_are_accepted(tmp_path: Path) -> None:
     qwen = LLAMA | {"model_type": "qwen2", "architectures": ["Qwen2ForCausalLM"], "sliding_window": 8}
-    load_config(write(tmp_path, qwen | {"use_sliding_window": False, "max_window_layers": 1}))
-    load_config(write(tmp_path, qwen | {"use_sliding_window": True, "max_window_layers": 3}))
-    mistral = LLAMA | {"model_type": "mistral", "architectures": ["MistralForCausalLM"]}
-    load_config(write(tmp_path, mistral | {"sliding_window": 128}))
+    for unused in ({"use_sliding_window": False, "max_window_layers": 1},
+                   {"use_sliding_window": True, "max_window_layers": 3}):  # fmt: skip
+        assert load_config(write(tmp_path, qwen | unused)).context_length == 128
 
 
 def test_bookkeeping_is_harmless(tmp_path: Path) -> None:
@@ -131,22 +130,41 @@ def test_refuses_by_name(change: dict[str, Any], named: str, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("family", ["mistral", "qwen2", "qwen3"])
-def test_refuses_windows_in_use(family: str, tmp_path: Path) -> None:
+def test_windows_in_use_bound_the_context(family: str, tmp_path: Path) -> None:
     name = CLASSES[family][1].__name__
     config = LLAMA | {"model_type": family, "architectures": [name], "sliding_window": 16, "use_sliding_window": True}
     if family == "mistral":
         del config["use_sliding_window"]
     else:
         config["max_window_layers"] = 2
-    with pytest.raises(UserError, match="sliding_window=16"):
-        load_config(write(tmp_path, config))
+    assert load_config(write(tmp_path, config)).context_length == 16
+    with pytest.raises(UserError, match="sliding_window=0 must be"):
+        load_config(write(tmp_path, config | {"sliding_window": 0}))
 
 
 def test_an_absent_window_is_transformers_default(tmp_path: Path) -> None:
     mistral = LLAMA | {"model_type": "mistral", "architectures": ["MistralForCausalLM"]}
-    load_config(write(tmp_path, mistral | {"max_position_embeddings": 4096}))
-    with pytest.raises(UserError, match="window of 4096"):
-        load_config(write(tmp_path, mistral | {"max_position_embeddings": 4097}))
+    assert load_config(write(tmp_path, mistral | {"max_position_embeddings": 5000})).context_length == 4096
+    assert load_config(write(tmp_path, mistral | {"sliding_window": None})).context_length == 128
+
+
+QWEN_YARN = {"type": "yarn", "factor": 4.0, "original_max_position_embeddings": 32768}
+
+
+@pytest.mark.parametrize(
+    ("published", "expected"),
+    [
+        ({"max_position_embeddings": 32768, "rope_scaling": QWEN_YARN}, 131072),  # Qwen2.5, as its card says
+        ({"max_position_embeddings": 40960, "rope_scaling": QWEN_YARN}, 131072),  # Qwen3, as its card says
+        ({"max_position_embeddings": 4096, "rope_scaling": {"type": "linear", "factor": 4.0}}, 16384),  # Vicuna 16k
+        ({"max_position_embeddings": 131072, "rope_scaling": {**LLAMA3, "original_max_position_embeddings": 8192}},
+         131072),  # Llama 3.1
+        ({"rope_scaling": {"type": "yarn", "original_max_position_embeddings": 32}}, 128),
+        ({"max_position_embeddings": 8192}, 8192),
+    ],
+)  # fmt: skip
+def test_context_lengths_are_the_published_ones(published: dict[str, Any], expected: int, tmp_path: Path) -> None:
+    assert load_config(write(tmp_path, LLAMA | published)).context_length == expected
 
 
 @pytest.mark.parametrize("key", ["vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "model_type"])

@@ -51,6 +51,25 @@ def test_logits_equal_hugging_face(name: str, dtype: str, tmp_path: Path) -> Non
         assert rms(logits - exact) <= 1.5 * their_error
 
 
+@pytest.mark.parametrize(
+    ("name", "window"),
+    [
+        ("mistral", {"sliding_window": 16}),
+        ("qwen2", {"sliding_window": 16, "use_sliding_window": True, "max_window_layers": 1}),
+    ],
+)
+def test_a_sliding_window_changes_nothing_up_to_the_context_length(name: str, window: dict, tmp_path: Path) -> None:
+    model = make(name, **window)
+    decoder = load_decoder(save(model, tmp_path), device="cpu")
+    fitting = decoder.config.context_length
+    exact, their_error = oracle(model, TOKENS[: fitting + 1])
+    with torch.inference_mode():
+        logits = feed(decoder, decoder.new_cache(1), TOKENS[: fitting + 1], [fitting + 1])
+    assert fitting == 16
+    assert rms((logits - exact)[:fitting]) <= 1.5 * their_error
+    assert rms((logits - exact)[fitting:]) > 1000 * their_error, "the bound is not too low either"
+
+
 @pytest.mark.parametrize("name", ["llama-biases", "qwen3-biases", "qwen2"])
 def test_kernels_for_larger_sizes_agree(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Tiny models stay below the sizes from which packed matrices and fused attention are used; force both."""

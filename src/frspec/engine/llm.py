@@ -106,9 +106,10 @@ class LLM:
         return draft
 
     def _context(self, asked: int | None) -> int:
-        longest = self.config.max_position_embeddings
+        longest = self.config.context_length
         if asked is not None and not 1 <= asked <= longest:
-            raise UserError(f"max_model_len is {asked}, but the model was made for 1 to {longest} positions")
+            window = ": sliding windows are not implemented" if longest == self.config.sliding_window else ""
+            raise UserError(f"max_model_len is {asked}, but the model can be run for 1 to {longest} positions{window}")
         return asked or longest
 
     def get_tokenizer(self) -> Tokenizer:

@@ -13,7 +13,7 @@ from frspec.errors import UserError
 from frspec.models.families import FAMILIES, Variant
 from frspec.models.harmless import HARMLESS
 from frspec.models.keys import Keys, read_object
-from frspec.models.rotary import RopeConfig, read_rope
+from frspec.models.rotary import RopeConfig, reach, read_rope
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,7 @@ class ModelConfig:
     head_dim: int
     rms_norm_eps: float
     max_position_embeddings: int
+    sliding_window: int | None
     rope: RopeConfig
     qkv_bias: bool
     output_bias: bool
@@ -43,6 +44,15 @@ class ModelConfig:
     dtype: str | None
     bos_token_id: int | None
     stop_token_ids: tuple[int, ...]
+
+    @property
+    def context_length(self) -> int:
+        """Positions that are computed as the model was made: those of its rotary scaling, up to a sliding window.
+
+        As long as nothing lies outside a window, attention without one is the same; beyond, it is not implemented.
+        """
+        positions = reach(self.rope, self.max_position_embeddings)
+        return min(positions, self.sliding_window or positions)
 
 
 def load_config(folder: Path) -> ModelConfig:
@@ -72,7 +82,8 @@ def read_decoder(keys: Keys, model_type: str, variant: Variant, more_stops: tupl
     if head_dim % 2:
         raise keys.refuse("head_dim", f"gives heads of {head_dim}, and rotary positions need an even number")
     layers, context = keys.count("num_hidden_layers"), keys.count("max_position_embeddings")
-    _refuse_unimplemented(keys, layers)
+    _refuse_unimplemented(keys)
+    _refuse_layer_types(keys, layers, variant.window)
     vocab = keys.count("vocab_size")
     stops = tuple(dict.fromkeys((*keys.token_ids("eos_token_id"), *more_stops)))
     bos = keys.token_ids("bos_token_id")
@@ -90,6 +101,7 @@ def read_decoder(keys: Keys, model_type: str, variant: Variant, more_stops: tupl
         head_dim=head_dim,
         rms_norm_eps=keys.number("rms_norm_eps", 1e-6),
         max_position_embeddings=context,
+        sliding_window=variant.window,
         rope=read_rope(keys, context),
         qkv_bias=variant.qkv_bias,
         output_bias=variant.output_bias,
@@ -114,10 +126,17 @@ def _whole(keys: Keys, hidden: int, heads: int) -> int:
     return hidden // heads
 
 
-def _refuse_unimplemented(keys: Keys, layers: int) -> None:
+def _refuse_layer_types(keys: Keys, layers: int, window: int | None) -> None:
+    """Full attention everywhere; sliding ones too where ``context_length`` stays inside the window."""
+    kinds = ["full_attention"] if window is None else ["full_attention", "sliding_attention"]
+    types = keys.raw("layer_types", [kinds[0]] * layers)
+    if types is not None and not (isinstance(types, list) and len(types) == layers and all(t in kinds for t in types)):
+        raise keys.refuse("layer_types", f"is not implemented (only {' or '.join(kinds)} in each of {layers} layers)")
+
+
+def _refuse_unimplemented(keys: Keys) -> None:
     """Settings whose neutral value is known and whose other values nobody here implements."""
     keys.only("hidden_act", "silu", "swish")
-    keys.only("layer_types", ["full_attention"] * layers)
     for off in ("is_encoder_decoder", "add_cross_attention", "rope_interleaved", "use_qk_norm", "qk_layernorm"):
         keys.only(off, False)
     keys.only("partial_rotary_factor", 1, 1.0)

@@ -70,7 +70,7 @@ def _read_default(rope: Keys, theta: float, original: int, context: int) -> Rope
 
 
 def _read_linear(rope: Keys, theta: float, original: int, context: int) -> RopeConfig:  # noqa: ARG001
-    return RopeConfig("linear", theta, rope.number("factor"))
+    return RopeConfig("linear", theta, rope.number("factor"), original)
 
 
 def _read_llama3(rope: Keys, theta: float, original: int, context: int) -> RopeConfig:  # noqa: ARG001
@@ -106,6 +106,15 @@ def _yarn_attention(rope: Keys, factor: float) -> float:
 
 
 _READERS = {"default": _read_default, "linear": _read_linear, "llama3": _read_llama3, "yarn": _read_yarn}
+
+
+def reach(rope: RopeConfig, context: int) -> int:
+    """Positions that the scaling is for, given ``max_position_embeddings``; the rules are vLLM's.
+
+    Linear and yarn stretch the original context, which configs give as their ``max_position_embeddings`` when they
+    name no other; llama3's configs already give the stretched one.
+    """
+    return int(rope.original_context * rope.factor) if rope.kind in ("linear", "yarn") else context
 
 
 def inverse_frequencies(rope: RopeConfig, head_dim: int) -> Tensor:

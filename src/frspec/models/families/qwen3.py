@@ -9,6 +9,5 @@ from frspec.models.keys import Keys
 
 def read(keys: Keys) -> Variant:
     """``attention_bias`` puts a bias on all four attention matrices."""
-    read_window(keys)
     bias = keys.flag("attention_bias")
-    return Variant(qkv_bias=bias, output_bias=bias, qk_norm=True, head_dim=128, num_key_value_heads=-1)
+    return Variant(bias, bias, qk_norm=True, head_dim=128, num_key_value_heads=-1, window=read_window(keys))

@@ -17,6 +17,7 @@ class Variant:
 
     ``head_dim`` and ``num_key_value_heads`` are what the family means when its config leaves the key out:
     None for "hidden size over heads" and "one per query head", -1 for "it may not be left out".
+    ``window``: keys that some layer is limited to, None for no limit.
     """
 
     qkv_bias: bool = False
@@ -25,17 +26,17 @@ class Variant:
     qk_norm: bool = False
     head_dim: int | None = None
     num_key_value_heads: int | None = None
+    window: int | None = None
 
 
 Reader = Callable[[Keys], Variant]
 
 
-def refuse_window(keys: Keys, first_layer: int = 0) -> None:
-    """Refuse a sliding window that some layer would use: one below the context, from ``first_layer`` on.
+def window_in_use(keys: Keys, first_layer: int = 0) -> int | None:
+    """How many keys, its own included, a query of the layers from ``first_layer`` on may see; None for all.
 
     A config without the key means a window of 4,096 to transformers; null means none.
     """
-    window = keys.raw("sliding_window", 4096)
-    reachable = window is not None and window < keys.count("max_position_embeddings")
-    if reachable and first_layer < keys.count("num_hidden_layers"):
-        raise keys.refuse("sliding_window", f"means a window of {window}, and sliding windows are not implemented")
+    if keys.raw("sliding_window", 4096) is None or first_layer >= keys.count("num_hidden_layers"):
+        return None
+    return keys.count("sliding_window", 4096)
