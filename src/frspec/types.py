@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import isfinite
-from typing import TYPE_CHECKING
+from numbers import Integral, Real
+from typing import TYPE_CHECKING, Any
 
 from frspec.errors import UserError
 
@@ -21,10 +22,10 @@ if TYPE_CHECKING:
 class SamplingParams:
     """What one request asks of the sampler; the fields mean what they mean in vLLM.
 
-    ``temperature`` 0 is greedy. ``top_k`` -1 or 0 and ``top_p`` 1 switch their filters off. The order is
-    ``logit_bias``, ``allowed_token_ids``, ``bad_words``, ``min_tokens``, penalties, ``temperature``, ``min_p``,
-    ``top_k``, ``top_p``.
-    ``seed`` None draws a fresh seed for the request; the one used is in ``RequestOutput.seed``.
+    ``temperature`` 0 (below 1e-5, as in vLLM) is greedy. ``top_k`` -1 or 0 and ``top_p`` 1 switch their filters off.
+    The order is ``logit_bias``, ``allowed_token_ids``, ``bad_words``, ``min_tokens``, penalties, ``temperature``,
+    ``min_p``, ``top_k``, ``top_p``. ``stop``, ``stop_token_ids`` and ``bad_words`` may be None for none. ``seed`` None
+    or -1 draws a fresh seed for the request; the one used is in ``RequestOutput.seed``.
 
     Raises:
         UserError: on a value that no request could mean.
@@ -54,20 +55,26 @@ class SamplingParams:
     skip_special_tokens: bool = True
 
     def __post_init__(self) -> None:
-        stop = (self.stop,) if isinstance(self.stop, str) else tuple(self.stop)
+        stop = (self.stop,) if isinstance(self.stop, str) else tuple(self.stop or ())
         object.__setattr__(self, "stop", stop)
-        object.__setattr__(self, "stop_token_ids", tuple(self.stop_token_ids))
-        object.__setattr__(self, "bad_words", tuple(self.bad_words))
+        object.__setattr__(self, "stop_token_ids", tuple(self.stop_token_ids or ()))
+        object.__setattr__(self, "bad_words", tuple(self.bad_words or ()))
+        object.__setattr__(self, "seed", None if self.seed == -1 else self.seed)
         for name, (fits, wanted) in self._limits().items():
             if not fits:
                 raise UserError(f"{name}={getattr(self, name)!r} is impossible; it must be {wanted}")
 
-    def _limits(self) -> dict[str, tuple[bool, str]]:
-        def number(value: float) -> bool:
-            return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
+    @property
+    def greedy(self) -> bool:
+        """Whether the most likely token is taken."""
+        return self.temperature < 1e-5
 
-        def count(value: int | None, least: int) -> bool:
-            return isinstance(value, int) and not isinstance(value, bool) and value >= least
+    def _limits(self) -> dict[str, tuple[bool, str]]:
+        def number(value: Any) -> bool:
+            return not isinstance(value, bool) and isinstance(value, Real) and isfinite(value)
+
+        def count(value: Any, least: int) -> bool:
+            return not isinstance(value, bool) and isinstance(value, Integral) and int(value) >= least
 
         top = self.max_tokens
         return {
@@ -140,15 +147,25 @@ class TokenTree:
             seen = own | seen[self.parents]
         return seen
 
-    def check(self) -> None:
-        """Assert the invariants above; for tests and for new drafters."""
+    def check(self, root: int, vocab_size: int, room: int, max_nodes: int) -> None:
+        """Make sure of the invariants above, and that the tree hangs from ``root`` and fits.
+
+        Raises:
+            ValueError: naming what is wrong; the target must never see such a tree.
+        """
         parents, depths, tokens = self.parents.tolist(), self.depths.tolist(), self.tokens.tolist()
-        assert (parents[0], depths[0]) == (0, 0), "the root comes first"
-        for node in range(1, len(self)):
-            assert parents[node] < node, "a parent comes before its children"
-            assert depths[node] == depths[parents[node]] + 1, "a depth is its parent's plus one"
-        edges = list(zip(parents[1:], tokens[1:], strict=True))
-        assert len(set(edges)) == len(edges), "one child per token under a node"
+        if (tokens[0], parents[0], depths[0]) != (root, 0, 0):
+            raise ValueError(f"the first node is {tokens[0]}, not the text's last token {root}")
+        if len(tokens) > max_nodes + 1 or max(depths) > room:
+            raise ValueError(f"{len(tokens) - 1} nodes, {max(depths)} deep, do not fit in {max_nodes} and {room}")
+        if min(tokens) < 0 or max(tokens) >= vocab_size:
+            raise ValueError(f"a token lies outside the vocabulary of {vocab_size}")
+        for node in range(1, len(tokens)):
+            if not 0 <= parents[node] < node or depths[node] != depths[parents[node]] + 1:
+                raise ValueError("a parent comes before its children, and a depth is its parent's plus one")
+        edges = set(zip(parents[1:], tokens[1:], strict=True))
+        if len(edges) != len(tokens) - 1:
+            raise ValueError("a node has two children of the same token")
 
 
 @dataclass(frozen=True)
@@ -164,10 +181,12 @@ class Logprob:
 class StepStats:
     """What the target passes after the prompt brought: ``emitted`` tokens (a prompt's own pass, which emits the
     first token, is not counted), and how many nodes were drafted and accepted at each depth (index 0: depth 1).
+    ``draft_failures``: how often a drafter broke; the text went on without it.
     """
 
     target_passes: int = 0
     emitted: int = 0
+    draft_failures: int = 0
     drafted_per_position: list[int] = field(default_factory=list)
     accepted_per_position: list[int] = field(default_factory=list)
 
@@ -195,6 +214,7 @@ class StepStats:
             self.drafted_per_position[position] += drafted
             self.accepted_per_position[position] += accepted
         self.target_passes += other.target_passes
+        self.draft_failures += other.draft_failures
         self.emitted += other.emitted
 
     def _reach(self, depth: int) -> None:
@@ -229,7 +249,10 @@ class RequestMetrics(StepStats):
 
 @dataclass
 class CompletionOutput:
-    """One of a request's ``n`` completions. ``finish_reason``: "stop", "length", "abort" or None (running)."""
+    """One of a request's ``n`` completions.
+
+    ``finish_reason``: "stop", "length", "abort", "error" (``stop_reason`` says which) or None (running).
+    """
 
     index: int
     text: str

@@ -1,6 +1,7 @@
 """Drafters for tests: hopeless ones, and one that knows the future."""
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -14,9 +15,7 @@ def tree_of(tokens: list[int], parents: list[int]) -> TokenTree:
     depths = [0]
     for parent in parents[1:]:
         depths.append(depths[parent] + 1)
-    tree = TokenTree(torch.tensor(tokens), torch.tensor(parents), torch.tensor(depths))
-    tree.check()
-    return tree
+    return TokenTree(torch.tensor(tokens), torch.tensor(parents), torch.tensor(depths))
 
 
 class Guesser:
@@ -96,6 +95,35 @@ class Silent(Guesser):
         return TokenTree.chain(state.tokens[-1:])
 
 
+class Malformed(Guesser):
+    """Trees that are none: each ``kind`` is wrong in its own way."""
+
+    name = "malformed"
+    KINDS: ClassVar = {
+        "another root": ([5, 6], [0, 0], [0, 1]),
+        "no such token": ([-1, 10**6], [0, 0], [0, 1]),
+        "negative token": ([-1, -7], [0, 0], [0, 1]),
+        "wrong depth": ([-1, 6, 7], [0, 0, 1], [0, 1, 1]),
+        "parent after child": ([-1, 6, 7], [0, 2, 0], [0, 2, 1]),
+        "twins": ([-1, 6, 6], [0, 0, 0], [0, 1, 1]),
+        "too deep": ([-1, *[6] * 11], [0, *range(11)], [*range(12)]),
+        "too many": ([-1, *range(3, 20)], [0] * 18, [0, *[1] * 17]),
+        "nothing": None,
+    }
+
+    def __init__(self, vocab_size: int, kind: str) -> None:
+        super().__init__(vocab_size)
+        self.kind = kind
+
+    def grow(self, state: DraftState) -> TokenTree:
+        if self.KINDS[self.kind] is None:
+            return None  # type: ignore[return-value]
+        tokens, parents, depths = (torch.tensor(part) for part in self.KINDS[self.kind])
+        if self.kind != "another root":
+            tokens[0] = state.tokens[-1]
+        return TokenTree(tokens, parents, depths)
+
+
 class Crashing(Guesser):
     """Breaks at its third draft, or while it learns."""
 
@@ -112,5 +140,6 @@ class Crashing(Guesser):
         return super().propose(states, clock)
 
     def observe(self, state: DraftState, tokens: Sequence[int], features: Tensor) -> None:
-        if self.calls == 3:
+        if self.calls == 3 and self.in_observe:
+            self.in_observe = False
             raise RuntimeError("the draft model broke")

@@ -84,6 +84,7 @@ def test_logprobs_are_hugging_faces(plain: LLM, stories: Path) -> None:
             for token, entry in step.items():
                 assert entry.logprob == pytest.approx(float(expected[position, token]), abs=1e-4)
                 assert order[entry.rank - 1] == token
+                assert entry.decoded_token == plain.get_tokenizer().decode([token], skip_special_tokens=False)
         total = sum(
             step[t].logprob
             for t, step in zip(output.outputs[0].token_ids, output.outputs[0].logprobs or [], strict=True)
@@ -107,6 +108,49 @@ def test_streaming_ends_with_what_generate_returns(plain: LLM) -> None:
         assert set(finished.values()) == {1}
 
 
+def test_streams_and_calls_share_the_engine(plain: LLM) -> None:
+    expected = [ids(plain.generate(prompt, WARM)) for prompt in PROMPTS[:3]]
+    for llm in (plain, plain.with_draft("ngram")):
+        first, second = llm.stream(PROMPTS[0], WARM), llm.stream(PROMPTS[1], WARM)
+        next(first)
+        seen = list(second)
+        assert ids(llm.generate(PROMPTS[2], WARM)) == expected[2]
+        rest = list(first)
+        assert ids(rest[-1:]) == expected[0]
+        assert ids(seen[-1:]) == expected[1]
+        assert rest[-1].finished
+
+
+def test_a_request_without_a_way_on_fails_alone(plain: LLM) -> None:
+    hopeless = SamplingParams(allowed_token_ids=[2], min_tokens=3)
+    stream = plain.stream(PROMPTS[0], WARM)
+    next(stream)
+    with pytest.raises(UserError, match="leave no token"):
+        plain.generate(PROMPTS[1], hopeless)
+    assert ids(list(stream)[-1:]) == ids(plain.generate(PROMPTS[0], WARM))
+
+
+def test_damaged_weights_are_noticed(stories: Path) -> None:
+    llm = LLM(stories)
+    llm.engine.target.embedding[500] = float("nan")
+    with pytest.raises(UserError, match="not finite"):
+        llm.generate([[1, 500]], GREEDY)
+
+
+def test_values_as_vllm_and_numpy_have_them(plain: LLM) -> None:
+    params = SamplingParams(temperature=np.float32(0), max_tokens=8, stop=None, stop_token_ids=None, bad_words=None)
+    tokens = np.array(plain.get_tokenizer().encode(PROMPTS[0]))
+    expected = ids(plain.generate(PROMPTS[0], params))
+    assert ids(plain.generate(tokens, params)) == expected
+    assert ids(plain.generate({"prompt": PROMPTS[0], "prompt_token_ids": None}, params)) == expected
+    assert SamplingParams(seed=-1).seed is None
+
+
+def test_a_stream_is_checked_when_it_is_asked_for(plain: LLM) -> None:
+    with pytest.raises(UserError, match="no tokens"):
+        plain.stream([[]], GREEDY)
+
+
 def test_a_stream_left_early_leaves_nothing_behind(plain: LLM) -> None:
     stream = plain.stream(PROMPTS, WARM)
     next(stream)
@@ -126,6 +170,8 @@ def test_chat_goes_through_the_template(stories: Path, tmp_path: Path) -> None:
     assert output.prompt == "user: Tell me about Tim "
     assert output.prompt_token_ids == llm.get_tokenizer().encode(output.prompt, add_special_tokens=False)
     assert ids(llm.chat([talk, talk], GREEDY)) == ids([output, output])
+    (folder / "chat_template.jinja").write_text("{{ messages[0].content }}{% if shout %}!{% endif %}")
+    assert LLM(folder).chat(talk, GREEDY, chat_template_kwargs={"shout": True})[0].prompt == "Tell me about Tim!"
 
 
 def test_heads_and_rankings_are_checked(stories: Path, tmp_path: Path, plain: LLM) -> None:

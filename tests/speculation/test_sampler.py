@@ -14,6 +14,7 @@ from transformers.generation.logits_process import (
     TopPLogitsWarper,
 )
 
+from frspec.errors import UserError
 from frspec.speculation.sampler import Sampler, describe
 from frspec.types import SamplingParams
 
@@ -84,11 +85,11 @@ def test_presence_and_frequency_count_the_output_only() -> None:
 
 def test_bias_bad_words_and_min_tokens() -> None:
     params = SamplingParams(temperature=0, logit_bias={4: 10.0}, min_tokens=2, max_tokens=5)
-    sampler = Sampler(params, 0, [1], stop_ids=[4], bad_word_ids=[[2], [1, 3]])
+    sampler = Sampler(params, 0, [9], stop_ids=[4], bad_word_ids=[[2], [1, 3]])
     logits = torch.tensor([0.0, 1.0, 9.0, 8.0, 5.0])
-    assert sampler.pick(logits) == 1  # 2 is a bad word, 3 would complete one, 4 would end too early
-    sampler.observe(0)
-    assert sampler.pick(logits) == 3  # after 0, token 3 completes nothing
+    assert sampler.pick(logits) == 3  # 2 is a bad word, 4 would end too early
+    sampler.observe(1)
+    assert sampler.pick(logits) == 1  # after 1, token 3 would complete a bad word
     sampler.observe(0)
     assert sampler.pick(logits) == 4
     assert logits.tolist() == [0.0, 1.0, 9.0, 8.0, 5.0]
@@ -99,6 +100,25 @@ def test_only_allowed_tokens() -> None:
     assert Sampler(SamplingParams(temperature=0, allowed_token_ids=[1, 2]), 0, []).pick(logits) == 2
     hot = SamplingParams(temperature=5.0, allowed_token_ids=[1, 2])
     assert {Sampler(hot, seed, []).pick(logits) for seed in range(50)} == {1, 2}
+
+
+def test_restrictions_that_leave_nothing_are_an_error_not_a_token() -> None:
+    params = SamplingParams(allowed_token_ids=[1, 2], min_tokens=1)
+    with pytest.raises(UserError, match="leave no token"):
+        Sampler(params, 0, [], stop_ids=[1], bad_word_ids=[[2]]).pick(torch.zeros(4))
+
+
+def test_bad_words_look_at_the_output_only() -> None:
+    sampler = Sampler(SamplingParams(temperature=0), 0, [1], bad_word_ids=[[1, 3]])
+    logits = torch.tensor([0.0, 0.0, 0.0, 5.0])
+    assert sampler.pick(logits) == 3
+    sampler.observe(1)
+    assert sampler.pick(logits) == 0
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1e-6, 1e-40])
+def test_a_tiny_temperature_is_greedy(temperature: float) -> None:
+    assert Sampler(SamplingParams(temperature=temperature), 0, []).pick(torch.tensor([5.0, 30.0, 29.9])) == 1
 
 
 def test_greedy_takes_the_lowest_id_on_a_tie() -> None:

@@ -9,52 +9,64 @@ from hypothesis import strategies as st
 
 from frspec.speculation.verify import verify
 
+VOCABULARY, LENGTH = 3, 3
 
-def text_of(context: tuple[int, ...], vocabulary: int) -> list[Fraction]:
+
+def chances(context: tuple[int, ...]) -> list[Fraction]:
     """A made-up target: next-token probabilities that depend on the whole context."""
-    weights = [1 + (sum(context) * 7 + len(context) * 3 + v * v) % 5 for v in range(vocabulary)]
+    weights = [
+        1 + (sum(t * (i + 2) for i, t in enumerate(context)) + len(context) + v * v) % 5 for v in range(VOCABULARY)
+    ]
     return [Fraction(w, sum(weights)) for w in weights]
 
 
 @st.composite
-def trees(draw: st.DrawFn, vocabulary: int = 3) -> tuple[list[int], list[int]]:
+def trees(draw: st.DrawFn) -> tuple[list[int], list[int]]:
     tokens, parents = [0], [0]
     for _ in range(draw(st.integers(0, 8))):
-        parent, token = draw(st.integers(0, len(tokens) - 1)), draw(st.integers(0, vocabulary - 1))
+        parent, token = draw(st.integers(0, len(tokens) - 1)), draw(st.integers(0, VOCABULARY - 1))
         if (parent, token) not in zip(parents[1:], tokens[1:], strict=True):
             tokens.append(token)
             parents.append(parent)
     return tokens, parents
 
 
+def above(node: int, tokens: list[int], parents: list[int]) -> tuple[int, ...]:
+    """The drafted tokens from below the root down to ``node``."""
+    return (*above(parents[node], tokens, parents), tokens[node]) if node else ()
+
+
 @given(trees())
 def test_the_output_distribution_is_the_targets_exactly(tree: tuple[list[int], list[int]]) -> None:
-    """Enumerates every choice the target's noise can make over two passes, with exact fractions."""
-    tokens, parents = tree
-    length, vocabulary = 3, 3
-    reached: Counter[tuple[int, ...]] = Counter()
-    for choices in itertools.product(range(vocabulary), repeat=length):
-        output: list[int] = []
-        weight = Fraction(1)
-        while len(output) < length:
+    """Enumerates every choice the target's noise can make, with exact fractions.
 
-            def pick(_node: int, output=output, choices=choices) -> tuple[int, bool]:
+    A pick is made for the node that ``verify`` asks about, from the probabilities after *that node's* tokens; had the
+    walk gone astray, they would not be those of the text that comes out.
+    """
+    tokens, parents = tree
+    reached: Counter[tuple[int, ...]] = Counter()
+    for choices in itertools.product(range(VOCABULARY), repeat=LENGTH):
+        output: tuple[int, ...] = ()
+        weight = Fraction(1)
+        while len(output) < LENGTH:
+            before = output
+
+            def pick(node: int, before=before, choices=choices) -> tuple[int, bool]:
                 nonlocal weight
-                token = choices[len(output)]
-                weight *= text_of(tuple(output), vocabulary)[token]
-                output.append(token)
-                return token, len(output) == length
+                context = before + above(node, tokens, parents)
+                token = choices[len(context)]
+                weight *= chances(context)[token]
+                return token, len(context) + 1 == LENGTH
 
             path, emitted = verify(tokens, parents, pick)
-            assert emitted == output[-len(emitted) :]
+            output += tuple(emitted)
             assert len(path) == len(emitted)
-        reached[tuple(output)] += weight
-    for output in itertools.product(range(vocabulary), repeat=length):
+        reached[output] += weight
+    for output in itertools.product(range(VOCABULARY), repeat=LENGTH):
         expected = Fraction(1)
         for i, token in enumerate(output):
-            expected *= text_of(output[:i], vocabulary)[token]
+            expected *= chances(output[:i])[token]
         assert reached[output] == expected
-    assert sum(reached.values()) == 1
 
 
 @given(trees(), st.lists(st.integers(0, 2), min_size=10, max_size=10), st.integers(1, 10))

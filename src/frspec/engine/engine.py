@@ -17,6 +17,7 @@ from torch import Tensor
 from frspec.clock import Clock
 from frspec.engine.request import Request
 from frspec.engine.share import Share
+from frspec.errors import UserError
 from frspec.models.decoder import Decoder
 from frspec.speculation.drafters.base import Drafter
 from frspec.speculation.verify import verify
@@ -46,7 +47,7 @@ class Engine:
 
     def abort(self, request: Request) -> None:
         """Take a request out, wherever it stands."""
-        request.abort()
+        request.end("abort")
         if request in self.waiting:
             self.waiting.remove(request)
         self._retire()
@@ -93,20 +94,31 @@ class Engine:
         for request in ready:
             request.draft.room = request.left - 1
         trees = {id(request): TokenTree.chain(request.tokens[-1:]) for request in ready}
-        roomy = [request for request in ready if request.draft.room > 0]
+        roomy = [request for request in ready if request.draft.room > 0 and not request.draft.failed]
         self.clock.lap("other")
         if self.drafter is not None and roomy:
             try:
-                drafted = self.drafter.propose([request.draft for request in roomy], self.clock)
-                trees.update({id(request): tree for request, tree in zip(roomy, drafted, strict=True)})
-            except Exception:
-                self._stop_drafting()
+                trees |= self._propose(self.drafter, roomy)
+            except Exception as error:
+                self._stop_drafting(roomy, error)
         return [Share(request, trees[id(request)], reading=False) for request in ready]
 
-    def _stop_drafting(self) -> None:
-        """A draft is only a guess at what the target will say: the text goes on without its drafter."""
-        log.warning("the drafter failed; going on without drafts", exc_info=True)
-        self.drafter = None
+    def _propose(self, drafter: Drafter, requests: Sequence[Request]) -> dict[int, TokenTree]:
+        """Checked trees by request: a wrong guess costs nothing, but a tree that is none would cost the text."""
+        drafted = drafter.propose([request.draft for request in requests], self.clock)
+        vocabulary = self.target.config.vocab_size
+        for request, tree in zip(requests, drafted, strict=True):
+            tree.check(request.tokens[-1], vocabulary, request.draft.room, drafter.max_nodes)
+        return {id(request): tree for request, tree in zip(requests, drafted, strict=True)}
+
+    def _stop_drafting(self, requests: Sequence[Request], error: Exception) -> None:
+        """A draft is only a guess at what the target will say: these texts go on without the drafter."""
+        log.warning("the drafter failed (%s: %s); going on without it", type(error).__name__, error)
+        log.debug("where the drafter failed", exc_info=error)
+        self.stats.draft_failures += 1
+        for request in requests:
+            request.metrics.draft_failures += 1
+            request.draft.failed, request.draft.memory = True, None
 
     def _forward(self, shares: Sequence[Share]) -> tuple[Tensor, Tensor]:
         """Features [T, H] of all rows; logits [W, V] float32 of the wanted ones."""
@@ -130,7 +142,10 @@ class Engine:
         for share in shares:
             own = slice(start, start + len(share.wanted))
             keep = self._keep_prompt if share.reading else self._keep_path
-            keep(share, features[share.rows], logits[own], best[own])
+            try:
+                keep(share, features[share.rows], logits[own], best[own])
+            except UserError as error:  # one request cannot be honoured; the others go on
+                share.request.end("error", str(error))
             start = own.stop
 
     def _keep_prompt(self, share: Share, features: Tensor, logits: Tensor, best: list[int]) -> None:
@@ -138,6 +153,8 @@ class Engine:
         following = request.tokens[start + 1 : start + count + 1]
         request.note_prompt(following, logits)
         if share.samples:
+            if not bool(logits[-1].isfinite().all()):
+                raise UserError("the model's scores are not finite numbers; its weights are damaged or overflow")
             _pick(request, logits[-1], best[-1:])
             following.append(request.tokens[-1])
             request.note_time()
@@ -159,11 +176,11 @@ class Engine:
         request.note_time()
 
     def _observe(self, request: Request, tokens: Sequence[int], features: Tensor) -> None:
-        if self.drafter is not None and not request.finished:
+        if self.drafter is not None and not (request.finished or request.draft.failed):
             try:
                 self.drafter.observe(request.draft, tokens, features)
-            except Exception:
-                self._stop_drafting()
+            except Exception as error:
+                self._stop_drafting([request], error)
 
 
 def _pick(request: Request, logits: Tensor, best: list[int]) -> tuple[int, bool]:

@@ -6,6 +6,8 @@ Knows: what a prompt and its parameters may be for this model. Does not know: th
 from __future__ import annotations
 
 from dataclasses import replace
+from numbers import Integral
+from typing import Any
 
 from frspec.engine.request import Request
 from frspec.errors import UserError
@@ -30,6 +32,7 @@ class Group:
     ) -> None:
         _check_prompt(prompt_ids, config.vocab_size, limit)
         _check_params(params, config.vocab_size, tokenizer)
+        prompt_ids = [int(token) for token in prompt_ids]
         self.request_id, self.prompt, self.prompt_ids, self.seed = request_id, prompt, prompt_ids, seed
         self._tokenizer = tokenizer
         bad = _bad_word_ids(params, tokenizer)
@@ -37,6 +40,17 @@ class Group:
             Request(prompt_ids, params, seed + i, config.stop_token_ids, limit, tokenizer, bad, i)
             for i in range(params.n)
         ]
+
+    @property
+    def length(self) -> int:
+        """Tokens of all completions so far."""
+        return sum(len(request.output.token_ids) for request in self.requests)
+
+    def check(self) -> None:
+        """Raise a ``UserError`` if a completion ended with an error."""
+        for request in self.requests:
+            if request.output.finish_reason == "error":
+                raise UserError(str(request.output.stop_reason))
 
     @property
     def finished(self) -> bool:
@@ -63,10 +77,10 @@ class Group:
         )
 
 
-def _check_prompt(ids: list[int], vocab_size: int, limit: int) -> None:
+def _check_prompt(ids: list[Any], vocab_size: int, limit: int) -> None:
     if not ids:
         raise UserError("the prompt has no tokens; give at least one")
-    outside = next((i for i in ids if not (isinstance(i, int) and 0 <= i < vocab_size)), None)
+    outside = next((i for i in ids if not (isinstance(i, Integral) and 0 <= int(i) < vocab_size)), None)
     if outside is not None:
         raise UserError(f"the prompt names token {outside!r}, but the model's ids are 0 to {vocab_size - 1}")
     if len(ids) >= limit:

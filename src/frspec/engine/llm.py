@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 import random
 from collections.abc import Iterator, Mapping, Sequence
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -140,10 +141,12 @@ class LLM:
         prompts: Prompt | Sequence[Prompt],
         sampling_params: SamplingParams | Sequence[SamplingParams] | None = None,
     ) -> Iterator[RequestOutput]:
-        """Yield each request as it grows, texts and ids cumulative; the last one of each is ``finished``."""
+        """Yield each request as it grows, texts and ids cumulative; the last one of each is ``finished``.
+
+        Several streams and ``generate`` calls of one thread may run at the same time: they share a batch.
+        """
         groups = self._groups(prompts, sampling_params)
-        for group in self._run(groups):
-            yield group.output()
+        return (group.output() for group in self._run(groups))
 
     def chat(
         self,
@@ -151,29 +154,48 @@ class LLM:
         sampling_params: SamplingParams | Sequence[SamplingParams] | None = None,
         use_tqdm: bool = True,
         add_generation_prompt: bool = True,
+        chat_template_kwargs: Mapping[str, Any] | None = None,
     ) -> list[RequestOutput]:
-        """Answer one conversation or several, through the checkpoint's chat template."""
-        talks = [messages] if messages and isinstance(messages[0], Mapping) else messages
-        return self.generate(
-            [self.chat_prompt(talk, add_generation_prompt) for talk in talks], sampling_params, use_tqdm
-        )
+        """Answer one conversation or several, through the checkpoint's chat template.
 
-    def chat_prompt(self, messages: Any, add_generation_prompt: bool = True) -> dict[str, Any]:
+        chat_template_kwargs: variables for the template, such as {"enable_thinking": False} for Qwen3.
+        """
+        talks = [messages] if messages and isinstance(messages[0], Mapping) else messages
+        prompts = [self.chat_prompt(talk, add_generation_prompt, chat_template_kwargs) for talk in talks]
+        return self.generate(prompts, sampling_params, use_tqdm)
+
+    def chat_prompt(
+        self,
+        messages: Any,
+        add_generation_prompt: bool = True,
+        chat_template_kwargs: Mapping[str, Any] | None = None,
+    ) -> dict[str, Any]:
         """A conversation as a prompt: its text and ids; the template writes its own BOS."""
         tokenizer = self.get_tokenizer()
-        text = tokenizer.render_chat(list(messages), add_generation_prompt=add_generation_prompt)
+        text = tokenizer.render_chat(list(messages), add_generation_prompt, **(chat_template_kwargs or {}))
         return {"prompt": text, "prompt_token_ids": tokenizer.encode(text, add_special_tokens=False)}
 
     def _run(self, groups: Sequence[Group]) -> Iterator[Group]:
-        """Step until all are done; whatever stops the caller, nothing stays behind in the engine."""
-        owners = {id(request): group for group in groups for request in group.requests}
+        """Step until all are done; whatever stops the caller, nothing stays behind in the engine.
+
+        A step may be another caller's and still move these groups, so what is new is told by their lengths.
+        """
+        shown = [0] * len(groups)
         try:
             for group in groups:
                 for request in group.requests:
                     self.engine.add(request)
-            while any(not group.finished for group in groups):
-                changed = {id(owner): owner for r in self.engine.step() if (owner := owners.get(id(r)))}
-                yield from changed.values()
+            while True:
+                for group in groups:
+                    group.check()
+                fresh = [number for number, group in enumerate(groups) if group.length > shown[number]]
+                for number in fresh:
+                    shown[number] = groups[number].length
+                    yield groups[number]
+                if not fresh:
+                    if all(group.finished for group in groups):
+                        return
+                    self.engine.step()
         finally:
             for group in groups:
                 for request in group.requests:
@@ -184,7 +206,7 @@ class LLM:
         self, prompts: Prompt | Sequence[Prompt], params: SamplingParams | Sequence[SamplingParams] | None
     ) -> list[Group]:
         several: Any = prompts
-        if isinstance(prompts, str | Mapping) or (len(prompts) > 0 and isinstance(prompts[0], int)):
+        if isinstance(prompts, str | Mapping) or (len(prompts) > 0 and isinstance(prompts[0], Integral)):
             several = [prompts]
         if params is None or isinstance(params, SamplingParams):
             params = [params or SamplingParams()] * len(several)
@@ -205,7 +227,7 @@ class LLM:
                 raise UserError(
                     f"a prompt holds {sorted(unknown) or 'nothing'}; only prompt and prompt_token_ids are known"
                 )
-            if "prompt_token_ids" in prompt:
+            if prompt.get("prompt_token_ids") is not None:
                 return prompt.get("prompt"), list(prompt["prompt_token_ids"])
             return self._read(prompt["prompt"])
         if isinstance(prompt, str):

@@ -41,11 +41,12 @@ class Request:
         self.eos_ids = frozenset() if params.ignore_eos else frozenset(eos_ids)
         stop_ids = self.eos_ids | set(params.stop_token_ids)
         self.sampler = Sampler(params, seed, prompt_ids, sorted(stop_ids), bad_word_ids)
-        self.draft = DraftState(self.tokens, seed, params.temperature)
+        self.draft = DraftState(self.tokens, seed, 0.0 if params.greedy else params.temperature)
         self.cache: KVCache | None = None
         self.metrics = RequestMetrics()
         self.output = CompletionOutput(index, "", [], logprobs=None if params.logprobs is None else [])
         self.prompt_logprobs: list[dict[int, Logprob] | None] = [None]
+        self._decode = None if tokenizer is None else lambda id: tokenizer.decode([id], skip_special_tokens=False)
         self._text: _Text | None = None
         if tokenizer is not None and params.detokenize:
             self._text = _Text(Detokenizer(tokenizer, list(prompt_ids), params.skip_special_tokens), params)
@@ -69,7 +70,7 @@ class Request:
         """Append the target's token, picked from logits [V]; returns whether the text ends with it."""
         output, params = self.output, self.params
         if params.logprobs is not None and output.logprobs is not None:
-            entry = describe(logits, token, params.logprobs)
+            entry = describe(logits, token, params.logprobs, self._decode)
             output.logprobs.append(entry)
             output.cumulative_logprob = (output.cumulative_logprob or 0.0) + entry[token].logprob
         self.tokens.append(token)
@@ -95,10 +96,10 @@ class Request:
             self.output.finish_reason, self.output.stop_reason = "stop", stop
         self.output.text = self._text.visible
 
-    def abort(self) -> None:
+    def end(self, finish_reason: str, stop_reason: str | None = None) -> None:
         """End where it stands."""
         if not self.finished:
-            self.output.finish_reason = "abort"
+            self.output.finish_reason, self.output.stop_reason = finish_reason, stop_reason
             if self._text is not None:
                 self.output.text = self._text.close()
 
@@ -106,7 +107,7 @@ class Request:
         """Keep the log-probabilities of prompt tokens, from the logits [n, V] of the rows before them."""
         if self.params.prompt_logprobs is not None:
             for token, row in zip(following, logits, strict=False):
-                self.prompt_logprobs.append(describe(row, token, self.params.prompt_logprobs))
+                self.prompt_logprobs.append(describe(row, token, self.params.prompt_logprobs, self._decode))
 
     def note_time(self) -> None:
         """Look at the wall clock after a pass that emitted something."""

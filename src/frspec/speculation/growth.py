@@ -20,6 +20,9 @@ from frspec.speculation.drafters.base import DraftState
 from frspec.speculation.head import DraftHead
 from frspec.types import TokenTree
 
+LARGEST = 512
+"""No tree is wider, deeper or has more nodes: its mask grows with the square, its use ends long before."""
+
 
 @dataclass(frozen=True)
 class TreeShape:
@@ -31,8 +34,8 @@ class TreeShape:
 
     def __post_init__(self) -> None:
         for name in ("nodes", "depth", "width"):
-            if getattr(self, name) < 1:
-                raise UserError(f"the tree's {name} is {getattr(self, name)}; it must be at least 1")
+            if not 1 <= getattr(self, name) <= LARGEST:
+                raise UserError(f"the tree's {name} is {getattr(self, name)}; it must be from 1 to {LARGEST}")
 
 
 class Backbone(Protocol):
@@ -107,6 +110,9 @@ def _select(levels: list[_Level], states: Sequence[DraftState], nodes: int) -> l
     tokens = torch.cat([level.tokens for level in levels], 1)
     batch, count = scores.shape
     depths = torch.cat([torch.full((level.tokens.shape[1],), i + 1) for i, level in enumerate(levels)])
+    # A node below its state's room could never be accepted; it must not take the place of one that could.
+    rooms = torch.tensor([[state.room] for state in states])
+    scores = scores.masked_fill((depths > rooms).to(scores.device), -torch.inf)
     # Candidates stand level by level, so a stable sort breaks ties for the parent and index order is tree order.
     best = scores.sort(dim=1, descending=True, stable=True).indices[:, :nodes].sort(1).values
     place = torch.zeros(batch, count + 1, dtype=torch.int64, device=scores.device)

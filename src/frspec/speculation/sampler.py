@@ -7,11 +7,12 @@ processed softmax (Gumbel 1954; Maddison et al., "A* sampling", 2014), and the p
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 
+from frspec.errors import UserError
 from frspec.speculation.noise import gumbel
 from frspec.types import Logprob, SamplingParams
 
@@ -45,7 +46,7 @@ class Sampler:
     @property
     def plain(self) -> bool:
         """Whether the pick is simply the argmax of the raw logits."""
-        return self.params.temperature == 0 and not self._reshaped
+        return self.params.greedy and not self._reshaped
 
     @property
     def _reshaped(self) -> bool:
@@ -63,10 +64,16 @@ class Sampler:
             self._seen[token] = True
 
     def pick(self, logits: Tensor) -> int:
-        """The target's token after the history: logits [V] float32 (left as they are) -> a token id."""
+        """The target's token after the history: logits [V] float32 (left as they are) -> a token id.
+
+        Raises:
+            UserError: when the request's own restrictions leave no token.
+        """
         if self._reshaped:
             logits = self._reshape(logits.clone())
-        if self.params.temperature == 0:
+            if logits.max() == -torch.inf:
+                raise UserError("bad_words, allowed_token_ids and min_tokens together leave no token to go on with")
+        if self.params.greedy:
             return int(logits.argmax())
         ids, scaled = self._candidates(logits / self.params.temperature)
         noisy = scaled.to(torch.float64) + gumbel(self.seed, len(self._history), ids)
@@ -83,7 +90,7 @@ class Sampler:
             )
         for word in self._bad_word_ids:
             before = list(word[:-1])
-            if not before or self._history[-len(before) :] == before:
+            if not before or self._history[self._prompt_length :][-len(before) :] == before:
                 logits[word[-1]] = -torch.inf
         if self._waiting:
             logits[self._stop_ids] = -torch.inf
@@ -132,13 +139,11 @@ class Sampler:
             size = min(size * 8, len(scaled))
 
 
-def describe(logits: Tensor, token: int, top: int) -> dict[int, Logprob]:
+def describe(logits: Tensor, token: int, top: int, decode: Callable[[int], str] | None = None) -> dict[int, Logprob]:
     """The log-probabilities of ``token`` and of the ``top`` most likely ids, from raw logits [V] float32."""
     logprobs = logits.log_softmax(0)
     best = logprobs.topk(min(top, len(logprobs)))
-    found = {
-        token: Logprob(float(logprobs[token]), int((logprobs > logprobs[token]).sum()) + 1),
-    }
+    found = {token: (float(logprobs[token]), int((logprobs > logprobs[token]).sum()) + 1)}
     for rank, (value, index) in enumerate(zip(best.values.tolist(), best.indices.tolist(), strict=True), start=1):
-        found.setdefault(index, Logprob(value, rank))
-    return found
+        found.setdefault(index, (value, rank))
+    return {index: Logprob(*entry, decode(index) if decode else None) for index, entry in found.items()}

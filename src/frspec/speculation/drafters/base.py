@@ -23,6 +23,7 @@ class DraftState:
     tokens: prompt and output so far; the last one is the root of the next tree. seed, temperature: the
     request's, so that a drafter may use the target's own noise. room: how many drafted tokens could still
     be accepted; no node may be deeper. memory: the drafter's own (a cache, an index), None at first.
+    failed: the drafter broke on this request and is not asked about it again. All but ``memory`` is to be read only.
     """
 
     tokens: list[int]
@@ -30,6 +31,7 @@ class DraftState:
     temperature: float
     room: int = 0
     memory: Any = None
+    failed: bool = False
 
 
 class Drafter(Protocol):

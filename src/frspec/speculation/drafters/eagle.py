@@ -12,77 +12,81 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from frspec.clock import Clock
 from frspec.models.cache import KVCache
 from frspec.models.eagle import EagleHead
 from frspec.models.segments import Segment
 from frspec.speculation.drafters.base import DraftState
-from frspec.speculation.growth import TreeShape, grow
+from frspec.speculation.drafters.tree import CHUNK, TreeDrafter
+from frspec.speculation.growth import TreeShape
 from frspec.speculation.head import DraftHead
-from frspec.types import TokenTree
 
 
 @dataclass
 class _Memory:
+    """Pairs (feature, next token) not yet read, and the head's output for the last pair read."""
+
     cache: KVCache
     tokens: list[int] = field(default_factory=list)
     features: list[Tensor] = field(default_factory=list)
+    last: Tensor | None = None
 
 
-class EagleDrafter:
+class EagleDrafter(TreeDrafter):
     """See ``Drafter`` and ``Backbone``: this class is both."""
 
     name = "eagle"
 
     def __init__(self, eagle: EagleHead, head: DraftHead, shape: TreeShape) -> None:
-        self.eagle, self.head, self.shape = eagle, head, shape
-        self.max_nodes = shape.nodes
-
-    def propose(self, states: Sequence[DraftState], clock: Clock) -> list[TokenTree]:
-        """One dynamic tree per state."""
-        return grow(self, self.head, states, self.shape, clock)
+        super().__init__(head, shape)
+        self.eagle = eagle
 
     def observe(self, state: DraftState, tokens: Sequence[int], features: Tensor) -> None:
-        """Keep the pairs (feature, next token) until the next draft needs them."""
+        """Keep the pairs until the next draft needs them; of a long prompt, read them as they come."""
         memory = self._memory(state)
         memory.tokens.extend(tokens)
         memory.features.append(features)
+        if len(memory.tokens) >= CHUNK:
+            self._read([memory])
 
     def catch_up(self, states: Sequence[DraftState]) -> Tensor:
-        """Run the pairs seen since the last round; [B, H]."""
-        tokens, features, segments = list[int](), list[Tensor](), list[Segment]()
-        for state in states:
-            memory = self._memory(state)
-            tokens += memory.tokens
-            features += memory.features
-            segments.append(Segment(memory.cache, len(memory.tokens)))
-            memory.tokens, memory.features = [], []
-        device = self.eagle.device
-        starts = [segment.cache.length for segment in segments]
-        positions = torch.cat([torch.arange(s, s + g.count) for s, g in zip(starts, segments, strict=True)])
-        out = self.eagle.forward(
-            torch.tensor(tokens, device=device), torch.cat(features), positions.to(device), segments
-        )
-        for segment in segments:
-            segment.cache.commit(segment.count)
-        ends = torch.tensor([segment.count for segment in segments], device=device).cumsum(0) - 1
-        return out[ends]
+        """Read the pairs seen since the last round; [B, H]."""
+        memories = [self._memory(state) for state in states]
+        unread = [memory for memory in memories if memory.tokens]
+        if unread:
+            self._read(unread)
+        return torch.stack([memory.last for memory in memories if memory.last is not None])
 
     def extend(
         self, states: Sequence[DraftState], depth: int, tokens: Tensor, features: Tensor, masks: Tensor
     ) -> Tensor:
         """Run the frontier of one depth; see ``Backbone``."""
         width = tokens.shape[1]
-        caches = [self._memory(state).cache for state in states]
+        caches = [self.cache(state) for state in states]
         positions = torch.tensor([cache.length - 1 + depth for cache in caches], device=tokens.device)
         segments = [Segment(cache, width, mask) for cache, mask in zip(caches, masks, strict=True)]
         out = self.eagle.forward(tokens.flatten(), features.flatten(0, 1), positions.repeat_interleave(width), segments)
         return out.view(features.shape)
 
-    def drop(self, states: Sequence[DraftState]) -> None:
-        """Forget the tree rows."""
-        for state in states:
-            self._memory(state).cache.commit(0)
+    def cache(self, state: DraftState) -> KVCache:
+        """The head's cache for this request."""
+        return self._memory(state).cache
+
+    def _read(self, memories: Sequence[_Memory]) -> None:
+        segments = [Segment(memory.cache, len(memory.tokens)) for memory in memories]
+        starts = [memory.cache.length for memory in memories]
+        positions = [torch.arange(s, s + g.count) for s, g in zip(starts, segments, strict=True)]
+        device = self.eagle.device
+        out = self.eagle.forward(
+            torch.tensor([token for memory in memories for token in memory.tokens], device=device),
+            torch.cat([features for memory in memories for features in memory.features]),
+            torch.cat(positions).to(device),
+            segments,
+        )
+        end = 0
+        for memory, segment in zip(memories, segments, strict=True):
+            segment.cache.commit(segment.count)
+            end += segment.count
+            memory.tokens, memory.features, memory.last = [], [], out[end - 1]
 
     def _memory(self, state: DraftState) -> _Memory:
         if state.memory is None:

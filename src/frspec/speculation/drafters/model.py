@@ -10,48 +10,33 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from frspec.clock import Clock
 from frspec.models.cache import KVCache
 from frspec.models.decoder import Decoder
 from frspec.models.segments import Segment
 from frspec.speculation.drafters.base import DraftState
-from frspec.speculation.growth import TreeShape, grow
+from frspec.speculation.drafters.tree import CHUNK, TreeDrafter
+from frspec.speculation.growth import TreeShape
 from frspec.speculation.head import DraftHead
-from frspec.types import TokenTree
 
 
-class ModelDrafter:
+class ModelDrafter(TreeDrafter):
     """See ``Drafter`` and ``Backbone``: this class is both."""
 
     name = "model"
 
     def __init__(self, decoder: Decoder, head: DraftHead, shape: TreeShape) -> None:
-        self.decoder, self.head, self.shape = decoder, head, shape
-        self.max_nodes = shape.nodes
-
-    def propose(self, states: Sequence[DraftState], clock: Clock) -> list[TokenTree]:
-        """One dynamic tree per state."""
-        return grow(self, self.head, states, self.shape, clock)
+        super().__init__(head, shape)
+        self.decoder = decoder
 
     def observe(self, state: DraftState, tokens: Sequence[int], features: Tensor) -> None:
         """Nothing to learn: this drafter reads the text itself."""
 
     def catch_up(self, states: Sequence[DraftState]) -> Tensor:
-        """Run the tokens committed since the last round, the root last; [B, H]."""
-        device = self.decoder.device
-        tokens, positions, segments = list[int](), list[int](), list[Segment]()
+        """Read the tokens committed since the last round, the root last; [B, H]."""
         for state in states:
-            cache = self._cache(state)
-            tokens += state.tokens[cache.length :]
-            positions += range(cache.length, len(state.tokens))
-            segments.append(Segment(cache, len(state.tokens) - cache.length))
-        out = self.decoder.forward(
-            torch.tensor(tokens, device=device), torch.tensor(positions, device=device), segments
-        )
-        for segment in segments:
-            segment.cache.commit(segment.count)
-        ends = torch.tensor([segment.count for segment in segments], device=device).cumsum(0) - 1
-        return out[ends]
+            while len(state.tokens) - self.cache(state).length > CHUNK:
+                self._read([state])
+        return self._read(states)
 
     def extend(
         self,
@@ -64,17 +49,31 @@ class ModelDrafter:
         """Run the frontier of one depth; see ``Backbone``."""
         width = tokens.shape[1]
         positions = torch.tensor([len(state.tokens) - 1 + depth for state in states], device=tokens.device)
-        segments = [Segment(self._cache(state), width, mask) for state, mask in zip(states, masks, strict=True)]
+        segments = [Segment(self.cache(state), width, mask) for state, mask in zip(states, masks, strict=True)]
         out = self.decoder.forward(tokens.flatten(), positions.repeat_interleave(width), segments)
         return out.view(*tokens.shape, -1)
 
-    def drop(self, states: Sequence[DraftState]) -> None:
-        """Forget the tree rows."""
-        for state in states:
-            self._cache(state).commit(0)
-
-    def _cache(self, state: DraftState) -> KVCache:
+    def cache(self, state: DraftState) -> KVCache:
+        """The draft model's cache for this request."""
         if state.memory is None:
             state.memory = self.decoder.new_cache(len(state.tokens) + self.shape.depth * self.shape.width)
         assert isinstance(state.memory, KVCache)
         return state.memory
+
+    def _read(self, states: Sequence[DraftState]) -> Tensor:
+        """The next tokens of each text, at most ``CHUNK``; the feature of each one's last [B, H]."""
+        tokens, positions, segments = list[int](), list[int](), list[Segment]()
+        for state in states:
+            cache = self.cache(state)
+            new = state.tokens[cache.length : cache.length + CHUNK]
+            tokens += new
+            positions += range(cache.length, cache.length + len(new))
+            segments.append(Segment(cache, len(new)))
+        device = self.decoder.device
+        out = self.decoder.forward(
+            torch.tensor(tokens, device=device), torch.tensor(positions, device=device), segments
+        )
+        for segment in segments:
+            segment.cache.commit(segment.count)
+        ends = torch.tensor([segment.count for segment in segments], device=device).cumsum(0) - 1
+        return out[ends]
