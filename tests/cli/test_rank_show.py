@@ -95,11 +95,16 @@ def test_a_place_that_cannot_be_written_is_found_before_the_work(corpus: Path, t
             run("rank", "--tokenizer", "no/such/tokenizer/here", corpus, "-o", place)
 
 
+def test_a_ranking_under_the_name_of_an_id_list_is_refused_before_the_work(corpus: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"freq_100\.pt is the name of an id list.*frspec convert"):
+        run("rank", "--tokenizer", "no/such/tokenizer/here", corpus, "-o", tmp_path / "freq_100.pt")
+
+
 def test_help_imports_nothing_heavy() -> None:
     heavy = "{'torch', 'pyarrow', 'tokenizers', 'numpy', 'jinja2', 'huggingface_hub', 'rich'}"
     code = (
         "import sys\nfrom click.testing import CliRunner\nfrom frspec.cli.main import frspec\n"
-        "for words in (['--help'], ['rank', '--help'], ['show', '--help']):\n"
+        "for words in (['--help'], ['rank', '--help'], ['show', '--help'], ['convert', '--help']):\n"
         "    assert CliRunner().invoke(frspec, words).exit_code == 0\n"
         f"print(sorted({heavy} & set(sys.modules)))"
     )

@@ -45,6 +45,22 @@ def test_texts_are_told_by_content(tmp_path: Path, text: str) -> None:
     assert read_ids(tmp_path / "x").tolist() == IDS
 
 
+@pytest.mark.parametrize("name", ["freq_4.pt", "ids.json", "ids.txt"])
+def test_a_ranking_is_not_written_under_the_name_of_a_list(name: str, tmp_path: Path) -> None:
+    ranking = Ranking.from_counts([1, 2], "f" * 32)
+    with pytest.raises(UserError, match="`frspec convert`"):
+        ranking.save(tmp_path / name)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("text", ["words", "{}", "1\n1\n", "[-1]"])
+def test_messages_name_the_file_once(text: str, tmp_path: Path) -> None:
+    (tmp_path / "t.jsonl").write_text(text)
+    with pytest.raises(UserError, match=r"t\.jsonl") as refusal:
+        Ranking.load(tmp_path / "t.jsonl")
+    assert str(refusal.value).count("t.jsonl") == 1
+
+
 def test_a_list_is_a_ranking_without_counts(tmp_path: Path) -> None:
     write_ids(IDS, tmp_path / "freq_4.pt")
     ranking = Ranking.load(tmp_path / "freq_4.pt")
@@ -104,7 +120,7 @@ def test_bad_torch_contents(tmp_path: Path, content: object) -> None:
 
 
 def test_bad_writes(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"name it \.pt, \.json or \.txt"):
+    with pytest.raises(UserError, match=r"name it \.pt, \.json, \.txt"):
         write_ids(IDS, tmp_path / "ids.bin")
     with pytest.raises(UserError, match="stands in it 2 times"):
         write_ids([1, 1], tmp_path / "ids.txt")

@@ -17,6 +17,7 @@ from frspec.errors import UserError
 VERBS = {
     "rank": "Count the tokens of a corpus and write the ranking.",
     "show": "Print a ranking's provenance and coverage.",
+    "convert": "Write a ranking's most frequent ids as another program's list.",
     "train": "Train an EAGLE draft head for a target model.",
     "generate": "Generate text, streamed to stdout.",
     "bench": "Compare drafting methods in one run.",

@@ -38,9 +38,11 @@ def rank(
     """
     from frspec.artifacts import check_place
     from frspec.ranking.count import rank_documents
+    from frspec.ranking.formats import check_ranking_name
     from frspec.text.sources import read_documents
     from frspec.text.tokenizer import Tokenizer
 
+    check_ranking_name(output)
     check_place(output)
     documents = read_documents(sources, field, skip_bad)
     tokenizer = Tokenizer.load(name, revision)

@@ -23,14 +23,16 @@ from frspec.errors import UserError
 from frspec.ranking.ranking import Ids, Ranking
 
 SCHEMA = 1
+ID_LISTS = (".pt", ".json", ".txt")
 
 
 def save_ranking(ranking: Ranking, path: Path) -> None:
     """Write a counted ranking to ``path``.
 
     Raises:
-        UserError: for an id list, or when the place cannot be written.
+        UserError: for an id list, a name that says one, or when the place cannot be written.
     """
+    check_ranking_name(path)
     if ranking.counts is None:
         raise UserError("an id list has no counts to save as a ranking; write it with write_ids")
     from safetensors.numpy import save
@@ -38,6 +40,15 @@ def save_ranking(ranking: Ranking, path: Path) -> None:
     about = {"schema": SCHEMA, "fingerprint": ranking.fingerprint, "provenance": dict(ranking.provenance)}
     with atomic_path(path) as temporary:
         temporary.write_bytes(save({"ids": ranking.ids, "counts": ranking.counts}, {"frspec": json.dumps(about)}))
+
+
+def check_ranking_name(path: Path) -> None:
+    """Refuse names by which other programs would take a ranking for an id list."""
+    if path.suffix in ID_LISTS:
+        raise UserError(
+            f"{path} is the name of an id list, not of a ranking; name the ranking otherwise (such as "
+            f"{path.with_suffix('.ranking').name}) and write the list from it with `frspec convert`"
+        )
 
 
 def load_ranking(path: Path) -> Ranking:
@@ -53,8 +64,12 @@ def load_ranking(path: Path) -> Ranking:
         raise UserError(f"cannot read {path}: {error.strerror}") from error
     if start[8:9] == b"{":
         return _load_safetensors(path)
+    return _ranking(path, read_ids(path), None, None, {"id list": str(path)})
+
+
+def _ranking(path: Path, *content: Any) -> Ranking:
     try:
-        return Ranking(read_ids(path), None, None, {"id list": str(path)})
+        return Ranking(*content)
     except UserError as error:
         raise UserError(f"{path} is {error}") from error
 
@@ -71,11 +86,9 @@ def _load_safetensors(path: Path) -> Ranking:
                     "make it again with `frspec rank`"
                 )
             ids, counts = file.get_tensor("ids"), file.get_tensor("counts")
-        return Ranking(ids, counts, str(about["fingerprint"]), about["provenance"])
-    except (SafetensorError, ValueError, KeyError) as error:
+        return _ranking(path, ids, counts, str(about["fingerprint"]), dict(about["provenance"]))
+    except (SafetensorError, ValueError, KeyError, AttributeError, TypeError) as error:
         raise UserError(f"{path} is a damaged ranking: {error}; make it again with `frspec rank`") from error
-    except UserError as error:
-        raise error if str(path) in str(error) else UserError(f"{path} is {error}") from error
 
 
 def read_ids(path: Path) -> Ids:
@@ -134,8 +147,8 @@ def write_ids(ids: Sequence[int] | Ids, path: Path) -> None:
     """
     ranking = Ranking(np.array(ids, dtype=np.int64), None, None)
     values = ranking.ids.tolist()
-    if path.suffix not in (".pt", ".json", ".txt"):
-        raise UserError(f"cannot tell what kind of id list {path} is to be; name it .pt, .json or .txt")
+    if path.suffix not in ID_LISTS:
+        raise UserError(f"cannot tell what kind of id list {path} is to be; name it {', '.join(ID_LISTS)}")
     if path.suffix == ".pt":
         import torch
 
