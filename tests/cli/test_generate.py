@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,8 +16,10 @@ from frspec import LLM, SamplingParams
 FRSPEC = [sys.executable, "-c", "from frspec.cli.main import main; main()"]
 
 
-def frspec(*arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
-    return subprocess.run([*FRSPEC, *arguments], input=stdin, capture_output=True, text=True, check=False)
+def frspec(*arguments: str, stdin: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*FRSPEC, *arguments], input=stdin, capture_output=True, text=True, check=False, env=os.environ | environment
+    )
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +63,80 @@ def test_json_is_one_object(stories: Path, greedy: str) -> None:
     assert len(printed["outputs"][0]["logprobs"]) == 40
     assert printed["metrics"]["target_passes"] > 0
     assert printed["mean_acceptance_length"] >= 1
+
+
+def test_what_the_sampler_is_asked_for_reaches_it(stories: Path, greedy: str) -> None:
+    """Each option against the same request through ``LLM``."""
+    llm = LLM(stories)
+    first, second = llm.get_tokenizer().encode(greedy, add_special_tokens=False)[:2]
+    words = ["--bad-words", greedy.split()[0], "--bad-words", "girl", "--logit-bias", f"{second}=3.5",
+             "--logit-bias", "7=-1", "--prompt-logprobs", "2"]  # fmt: skip
+    asked = {"bad_words": [greedy.split()[0], "girl"], "logit_bias": {second: 3.5, 7: -1.0}, "prompt_logprobs": 2}
+    allowed = ["--allowed-token-ids", str(first), "--allowed-token-ids", str(second)]
+    for more, also in (([], {}), (allowed, {"allowed_token_ids": [first, second]})):
+        done = frspec("generate", "Once upon a time", "--model", str(stories), "--temperature", "0",
+                      "--max-tokens", "20", "--json", *words, *more)  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        printed = json.loads(done.stdout)
+        params = SamplingParams(temperature=0, max_tokens=20, **asked, **also)
+        (expected,) = llm.generate("Once upon a time", params)
+        assert printed["outputs"][0]["token_ids"] == expected.outputs[0].token_ids
+        assert len(printed["prompt_logprobs"]) == len(expected.prompt_token_ids)
+        assert set(printed["outputs"][0]["token_ids"]) <= {first, second} or not also
+    refused = frspec("generate", "Hi", "--model", str(stories), "--logit-bias", "7:2")
+    assert refused.returncode == 2
+    assert "42=-1.5" in refused.stderr
+
+
+def test_template_variables_reach_the_template(stories: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "chatty"
+    shutil.copytree(stories, folder)
+    (folder / "chat_template.jinja").write_text("{{ messages[0].content }}{% if loud %}!{% endif %}")
+    (tmp_path / "talk.json").write_text('[{"role": "user", "content": "Hi"}]')
+    words = [
+        "generate",
+        "--messages",
+        str(tmp_path / "talk.json"),
+        "--model",
+        str(folder),
+        "--json",
+        "--max-tokens",
+        "1",
+    ]
+    done = frspec(*words, "--chat-template-kwargs", '{"loud": true}')
+    assert json.loads(done.stdout)["prompt"] == "Hi!"
+    for bad in ("loud", "[1]"):
+        refused = frspec(*words, "--chat-template-kwargs", bad)
+        assert (refused.returncode, refused.stderr.count("\n")) == (1, 1)
+    refused = frspec("generate", "Hi", "--model", str(folder), "--chat-template-kwargs", "{}")
+    assert "--messages" in refused.stderr
+
+
+def test_a_stdout_of_ascii_gets_escapes(stories: Path) -> None:
+    words = ["generate", "Caf\u00e9", "--model", str(stories), "--max-tokens", "3", "--json"]
+    done = frspec(*words, PYTHONIOENCODING="ascii")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["prompt"] == "Caf\u00e9"
+    code = "from frspec.cli import main; main.frspec = lambda **_: print('caf\u00e9 \u2603'); main.main()"
+    plain = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=os.environ | {"PYTHONIOENCODING": "ascii"}
+    )
+    assert (plain.returncode, plain.stdout) == (0, "caf\\xe9 \\u2603\n")
+
+
+def test_a_sliding_window_bounds_the_context(stories: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "mistral"
+    shutil.copytree(stories, folder)
+    config = json.loads((folder / "config.json").read_text())
+    config |= {"model_type": "mistral", "architectures": ["MistralForCausalLM"], "sliding_window": 64}
+    (folder / "config.json").write_text(json.dumps(config))
+    words = ["generate", "Once", "--model", str(folder), "--ignore-eos"]
+    done = frspec(*words, "--max-tokens", "200", "--json")
+    printed = json.loads(done.stdout)
+    assert len(printed["prompt_token_ids"]) + len(printed["outputs"][0]["token_ids"]) == 64
+    refused = frspec(*words, "--max-model-len", "65")
+    assert refused.returncode == 1
+    assert "1 to 64 positions: sliding windows are not implemented" in refused.stderr
 
 
 def test_ctrl_c_ends_with_what_there_is(stories: Path) -> None:

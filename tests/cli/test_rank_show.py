@@ -61,6 +61,17 @@ def test_field(stories: Path, tmp_path: Path) -> None:
     assert Ranking.load(tmp_path / "r").provenance["documents"] == 1
 
 
+def test_names_are_not_taken_for_markup(stories: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "[b]x"
+    folder.mkdir()
+    (folder / "[a]t:cat:.txt").write_text("Once upon a time")
+    monkeypatch.chdir(tmp_path)
+    run("rank", "--tokenizer", stories, "[b]x/[a]t:cat:.txt", "-o", "[b]x/r", "--workers", "1")
+    shown = run("show", "[b]x/r")
+    assert "[b]x/[a]t:cat:.txt" in shown
+    assert shown.startswith("[b]x/r\n")
+
+
 def test_show_an_id_list(tmp_path: Path) -> None:
     write_ids([5, 3], tmp_path / "freq_2.pt")
     assert "no counts" in run("show", tmp_path / "freq_2.pt")

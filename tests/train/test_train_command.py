@@ -7,6 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from frspec.cli.train import train
+from frspec.cli.train_display import Display
 from frspec.engine.llm import LLM
 from frspec.errors import UserError
 from frspec.train.corpus import Corpus
@@ -92,6 +93,12 @@ def test_a_place_that_cannot_be_written_is_found_before_the_work(tiny: Path, tmp
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="cannot write"):
         invoke(tiny, "--data", "nowhere.jsonl", "-o", tmp_path / "file" / "head")
+
+
+def test_names_are_not_taken_for_markup(capsys: pytest.CaptureFixture[str]) -> None:
+    with Display() as display:
+        display.say("[a]head: done")
+    assert capsys.readouterr().err == "[a]head: done\n"
 
 
 def test_steps_and_epochs_exclude_each_other(tiny: Path, corpus_file: Path, tmp_path: Path) -> None:

@@ -7,17 +7,20 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from frspec.cli.options import model_options, take, tree_options
+from frspec.cli.options import TOP_P, model_options, take, tree_options
 from frspec.errors import UserError
 
 if TYPE_CHECKING:
     from frspec.bench.compare import Method
     from frspec.engine.llm import LLM
+
+Rows = list[dict[str, Any]]
 
 
 @click.command()
@@ -30,10 +33,10 @@ if TYPE_CHECKING:
 @click.option("--limit", type=int, default=20, show_default=True, help="Prompts to run.")
 @click.option("--skip", type=int, default=0, show_default=True, help="Prompts to leave out first.")
 @click.option("--prompt-tokens", type=int, metavar="N", help="Cut each text to its first N tokens.")
-@click.option("--max-tokens", type=int, default=128, show_default=True)
-@click.option("--temperature", type=float, default=0.0, show_default=True)
-@click.option("--top-p", type=float, default=1.0, show_default=True)
-@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--max-tokens", type=int, default=128, show_default=True, help="New tokens per prompt.")
+@click.option("--temperature", type=float, default=0.0, show_default=True, help="0 is greedy.")
+@click.option("--top-p", type=float, default=1.0, show_default=True, help=TOP_P)
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the first prompt; one more for each.")
 @tree_options
 @model_options
 def bench(model: str, draft: tuple[str, ...], draft_vocab: str, ranking: str | None, **options: Any) -> None:
@@ -51,9 +54,7 @@ def bench(model: str, draft: tuple[str, ...], draft_vocab: str, ranking: str | N
     plain = LLM(model, **options)
     prompts = _prompts(plain, **reading)
     methods = [Method(PLAIN, plain), *_drafted(plain, draft, draft_vocab.split(","), ranking, tree)]
-    rows: list[dict[str, Any]] = []
-    for done, rows in compare(methods, prompts, params):  # noqa: B007 - the last table is the result
-        _progress(done, len(prompts))
+    *_, rows = _followed(compare(methods, prompts, params), len(prompts))
     _print(rows)
     settings = {"model": model, "prompts": len(prompts), "temperature": params.temperature, "top_p": params.top_p}
     print(json.dumps({**settings, "max_tokens": params.max_tokens, **tree, "methods": rows}))
@@ -65,7 +66,7 @@ def _drafted(
     from frspec.bench.compare import Method
     from frspec.speculation.growth import TreeShape
 
-    shape = TreeShape(*tree.values())
+    shape = TreeShape(tree["num_speculative_tokens"], tree["tree_depth"], tree["tree_width"])
     methods = []
     for draft in drafts:
         if draft == "ngram":
@@ -98,12 +99,15 @@ def _prompts(
     return prompts
 
 
-def _progress(done: int, total: int) -> None:
-    if sys.stderr.isatty():
-        print(f"\r{done}/{total} prompts", end="" if done < total else "\n", file=sys.stderr)
+def _followed(tables: Iterable[tuple[int, Rows]], total: int) -> Iterator[Rows]:
+    """The tables as they come; on a terminal, how many prompts are done."""
+    for done, rows in tables:
+        if sys.stderr.isatty():
+            print(f"\r{done}/{total} prompts", end="" if done < total else "\n", file=sys.stderr)
+        yield rows
 
 
-def _print(rows: list[dict[str, Any]]) -> None:
+def _print(rows: Rows) -> None:
     from rich.console import Console
     from rich.table import Table
 
@@ -120,4 +124,4 @@ def _print(rows: list[dict[str, Any]]) -> None:
             f"{row['identical_outputs']}/{row['outputs']}",
             ", ".join(f"{name} {share:.0%}" for name, share in shares),
         )
-    Console().print(table)
+    Console(markup=False, emoji=False).print(table)

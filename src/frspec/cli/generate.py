@@ -28,13 +28,20 @@ if TYPE_CHECKING:
 @click.option(
     "--messages", metavar="FILE", help="A conversation: JSON list of {role, content}; uses the chat template."
 )
+@click.option("--chat-template-kwargs", metavar="JSON", help="With --messages: variables for the chat template.")
 @draft_options
 @sampling_options
 @tree_options
 @model_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
 def generate(
-    prompt: str | None, model: str, prompt_file: str | None, messages: str | None, as_json: bool, **options: Any
+    prompt: str | None,
+    model: str,
+    prompt_file: str | None,
+    messages: str | None,
+    chat_template_kwargs: str | None,
+    as_json: bool,
+    **options: Any,
 ) -> None:
     """Generate text after PROMPT ("-" reads stdin), streamed to stdout.
 
@@ -44,17 +51,18 @@ def generate(
     if [prompt, prompt_file, messages].count(None) != 2:
         raise UserError("give one of PROMPT, --prompt-file and --messages")
     talk = _conversation(messages) if messages else None
+    variables = _variables(chat_template_kwargs, talk)
     text = _read(prompt, prompt_file) if talk is None else None
     from frspec.engine.llm import LLM
     from frspec.types import SamplingParams
 
     params = SamplingParams(**take(options, SAMPLING))
     llm = LLM(model, **options)
-    source = llm.chat_prompt(talk) if talk is not None else text
+    source = llm.chat_prompt(talk, chat_template_kwargs=variables) if talk is not None else text
     assert source is not None
     output, interrupted = _follow(llm, source, params, show=not as_json and params.n == 1)
     if output is not None and as_json:
-        print(json.dumps(_as_json(output, llm), ensure_ascii=False))
+        print(json.dumps(_as_json(output, llm)))
     elif output is not None and params.n > 1:
         for completion in output.outputs:
             print(f"--- {completion.index} ---\n{completion.text}")
@@ -100,6 +108,20 @@ def _conversation(path: str) -> list[dict[str, Any]]:
     if not (isinstance(talk, list) and talk and all(isinstance(m, dict) and "role" in m for m in talk)):
         raise UserError(f'{path} is not a conversation; give a JSON list such as [{{"role": "user", "content": "Hi"}}]')
     return talk
+
+
+def _variables(given: str | None, talk: Any) -> dict[str, Any] | None:
+    if given is None:
+        return None
+    if talk is None:
+        raise UserError("--chat-template-kwargs needs a chat template to go to; give --messages")
+    try:
+        variables = json.loads(given)
+    except ValueError as error:
+        raise UserError(f"--chat-template-kwargs is not JSON: {error}") from error
+    if not isinstance(variables, dict):
+        raise UserError('--chat-template-kwargs is not a JSON object; give one such as {"enable_thinking": false}')
+    return variables
 
 
 def _as_json(output: RequestOutput, llm: LLM) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+from io import TextIOWrapper
 from typing import NoReturn
 
 import click
@@ -50,7 +51,13 @@ def frspec() -> None:
 
 
 def main() -> NoReturn:
-    """Run the command line; exit 1 on a ``UserError``, 2 on wrong usage, 130 on Ctrl-C."""
+    """Run the command line; exit 1 on a ``UserError``, 2 on wrong usage, 130 on Ctrl-C.
+
+    What a stream's encoding lacks is written as escapes (``\\u2603``).
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         code = frspec(prog_name="frspec", standalone_mode=False)
     except UserError as error:

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import click
 
+TOP_P = "Only the likeliest tokens that make up this share; 1 is off."
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
@@ -22,12 +23,26 @@ def _stack(*options: Callable[[Command], Command]) -> Callable[[Command], Comman
     return decorate
 
 
+def place_options(command: Command) -> Command:
+    """Where a model runs, and in which type."""
+    dtypes = click.Choice(["auto", "float32", "bfloat16"])
+    return _stack(
+        click.option("--dtype", type=dtypes, default="auto", show_default=True, help="auto is the checkpoint's own."),
+        click.option(
+            "--device",
+            metavar="auto|cpu|cuda",
+            default="auto",
+            show_default=True,
+            help="auto is cuda where there is one.",
+        ),
+    )(command)
+
+
 def model_options(command: Command) -> Command:
     """``LLM``'s arguments, but for the model and the drafter."""
     return _stack(
         click.option("--revision", metavar="REV", help="Branch, tag or commit of a hub model."),
-        click.option("--dtype", type=click.Choice(["auto", "float32", "bfloat16"]), default="auto", show_default=True),
-        click.option("--device", metavar="auto|cpu|cuda", default="auto", show_default=True),
+        place_options,
         click.option("--max-model-len", type=int, metavar="N", help="Context length, prompt and output together."),
         click.option("--exact", is_flag=True, help="Bitwise the same in every dtype and batch; slower."),
     )(command)
@@ -39,8 +54,10 @@ def tree_options(command: Command) -> Command:
         click.option(
             "--num-speculative-tokens", type=int, default=15, show_default=True, help="Tokens one pass may verify."
         ),
-        click.option("--tree-depth", type=int, default=5, show_default=True),
-        click.option("--tree-width", type=int, default=4, show_default=True, help="1 is a chain."),
+        click.option("--tree-depth", type=int, default=5, show_default=True, help="Longest draft."),
+        click.option(
+            "--tree-width", type=int, default=4, show_default=True, help="Guesses kept per depth; 1 is a chain."
+        ),
     )(command)
 
 
@@ -58,27 +75,52 @@ def draft_options(command: Command) -> Command:
 def sampling_options(command: Command) -> Command:
     """``SamplingParams``, with longer answers than its default."""
     return _stack(
-        click.option("--max-tokens", type=int, default=256, show_default=True),
-        click.option("--min-tokens", type=int, default=0, show_default=True),
+        click.option("--max-tokens", type=int, default=256, show_default=True, help="Most new tokens."),
+        click.option("--min-tokens", type=int, default=0, show_default=True, help="New tokens before any end."),
         click.option("--temperature", type=float, default=1.0, show_default=True, help="0 is greedy."),
-        click.option("--top-p", type=float, default=1.0, show_default=True),
-        click.option("--top-k", type=int, default=-1, show_default=True, help="-1 is off."),
-        click.option("--min-p", type=float, default=0.0, show_default=True),
+        click.option("--top-p", type=float, default=1.0, show_default=True, help=TOP_P),
+        click.option("--top-k", type=int, default=-1, show_default=True, help="So many of the likeliest; -1 is off."),
+        click.option("--min-p", type=float, default=0.0, show_default=True, help="Least share of the likeliest's."),
         click.option("--seed", type=int, help="Same seed, same text, whatever drafts."),
         click.option("-n", "n", type=int, default=1, show_default=True, help="Completions of the prompt."),
         click.option("--stop", multiple=True, metavar="TEXT", help="End before this text; may be repeated."),
         click.option("--stop-token-ids", type=int, multiple=True, metavar="ID", help="End at this id; repeatable."),
         click.option("--ignore-eos", is_flag=True, help="Go on past the end-of-sequence token."),
-        click.option("--repetition-penalty", type=float, default=1.0, show_default=True),
-        click.option("--presence-penalty", type=float, default=0.0, show_default=True),
-        click.option("--frequency-penalty", type=float, default=0.0, show_default=True),
+        click.option("--repetition-penalty", type=float, default=1.0, show_default=True,
+                     help="Divides the scores of tokens seen, the prompt's too; 1 is off."),
+        click.option("--presence-penalty", type=float, default=0.0, show_default=True,
+                     help="Taken from the scores of tokens written."),
+        click.option("--frequency-penalty", type=float, default=0.0, show_default=True,
+                     help="Taken from the scores of tokens written, once for each time."),
+        click.option("--bad-words", multiple=True, metavar="TEXT", help="Never write this text; may be repeated."),
+        click.option("--logit-bias", multiple=True, metavar="ID=VALUE", callback=_biases,
+                     help="Added to the score of an id; may be repeated."),
+        click.option("--allowed-token-ids", type=int, multiple=True, metavar="ID", callback=_some,
+                     help="Write these ids alone; may be repeated."),
         click.option("--logprobs", type=int, metavar="K", help="With --json: the K best log-probabilities per token."),
-    )(command)
+        click.option("--prompt-logprobs", type=int, metavar="K", help="With --json: the same of the prompt's tokens."),
+    )(command)  # fmt: skip
+
+
+def _biases(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> dict[int, float] | None:  # noqa: ARG001
+    biases = {}
+    for value in values:
+        try:
+            token, bias = value.split("=")
+            biases[int(token)] = float(bias)
+        except ValueError as error:
+            raise click.BadParameter(f"{value!r} is not a token id and a number, such as 42=-1.5") from error
+    return biases or None
+
+
+def _some(ctx: click.Context, param: click.Parameter, values: tuple[int, ...]) -> tuple[int, ...] | None:  # noqa: ARG001
+    return values or None
 
 
 SAMPLING = (
     "max_tokens", "min_tokens", "temperature", "top_p", "top_k", "min_p", "seed", "n", "stop", "stop_token_ids",
-    "ignore_eos", "repetition_penalty", "presence_penalty", "frequency_penalty", "logprobs",
+    "ignore_eos", "repetition_penalty", "presence_penalty", "frequency_penalty", "bad_words", "logit_bias",
+    "allowed_token_ids", "logprobs", "prompt_logprobs",
 )  # fmt: skip
 
 

@@ -28,7 +28,7 @@ def show(file: Path, as_json: bool) -> None:
     ranking = Ranking.load(file)
     about = _about(ranking)
     if as_json:
-        click.echo(json.dumps({"file": str(file), **about}, ensure_ascii=False))
+        click.echo(json.dumps({"file": str(file), **about}))
     else:
         _print(file, about)
 
@@ -54,12 +54,12 @@ def _print(file: Path, about: dict[str, Any]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    console = Console(highlight=False)
+    console = Console(highlight=False, markup=False, emoji=False)
     facts = Table.grid(padding=(0, 2))
     for name, value in {"ids": f"{about['ids']:,}", "fingerprint": about["fingerprint"], **about["provenance"]}.items():
         if value is not None:
             facts.add_row(name, _plain(value))
-    console.print(str(file), style="bold", markup=False)
+    console.print(str(file), style="bold")
     console.print(facts)
     if not about["counts"]:
         console.print("An id list: its order is known, but no counts, so there is no coverage to show.")

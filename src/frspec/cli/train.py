@@ -8,6 +8,8 @@ from typing import Any
 
 import click
 
+from frspec.cli.options import place_options
+
 
 @click.command()
 @click.argument("model")
@@ -24,12 +26,11 @@ import click
 @click.option("--held-out", type=click.FloatRange(0, 1, max_open=True), default=0.05, show_default=True,
               help="Share of the documents, at the end, that acceptance is measured on.")  # fmt: skip
 @click.option("--eval-every", type=click.IntRange(1), help="Steps between measurements; a tenth of all by default.")
-@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the first weights, the order and the noise.")
 @click.option("--field", default="text", show_default=True, help="Where JSON Lines and Parquet keep the text.")
 @click.option("--skip-bad", is_flag=True, help="Leave unreadable records and files out, and say how many.")
 @click.option("--revision", metavar="REV", help="Branch, tag or commit of a hub model.")
-@click.option("--dtype", type=click.Choice(["auto", "float32", "bfloat16"]), default="auto", show_default=True)
-@click.option("--device", metavar="auto|cpu|cuda", default="auto", show_default=True)
+@place_options
 def train(model: str, sources: Sequence[str], output: Path, regenerate: bool, **options: Any) -> None:
     """Train an EAGLE draft head for MODEL and write it to a folder.
 

@@ -26,7 +26,7 @@ class Display:
     """Loss (a running mean), tokens per second, time left and the latest held-out acceptance, on stderr."""
 
     def __init__(self) -> None:
-        self._console = Console(stderr=True)
+        self._console = Console(stderr=True, markup=False, emoji=False)
         columns = (
             TextColumn("{task.description}"),
             BarColumn(),
