@@ -27,7 +27,13 @@ def place_options(command: Command) -> Command:
     """Where a model runs, and in which type."""
     dtypes = click.Choice(["auto", "float32", "bfloat16"])
     return _stack(
-        click.option("--dtype", type=dtypes, default="auto", show_default=True, help="auto is the checkpoint's own."),
+        click.option(
+            "--dtype",
+            type=dtypes,
+            default="auto",
+            show_default=True,
+            help="auto is the checkpoint's own, float32 for float16.",
+        ),
         click.option(
             "--device",
             metavar="auto|cpu|cuda",
