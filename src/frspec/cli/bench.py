@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -37,9 +37,19 @@ Rows = list[dict[str, Any]]
 @click.option("--temperature", type=float, default=0.0, show_default=True, help="0 is greedy.")
 @click.option("--top-p", type=float, default=1.0, show_default=True, help=TOP_P)
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the first prompt; one more for each.")
+@click.option("--draft-noise/--no-draft-noise", default=True, show_default=True, help="Drafts use the target's noise.")
+@click.option("--plot", metavar="FILE", help="Draw the table to a PNG or SVG file (needs the plot extra).")
 @tree_options
 @model_options
-def bench(model: str, draft: tuple[str, ...], draft_vocab: str, ranking: str | None, **options: Any) -> None:
+def bench(
+    model: str,
+    draft: tuple[str, ...],
+    draft_vocab: str,
+    ranking: str | None,
+    draft_noise: bool,
+    plot: str | None,
+    **options: Any,
+) -> None:
     """Generate after the texts in SOURCES with every method and compare.
 
     Plain decoding always takes part. The last line of stdout is one JSON object.
@@ -53,15 +63,21 @@ def bench(model: str, draft: tuple[str, ...], draft_vocab: str, ranking: str | N
     tree = take(options, ("num_speculative_tokens", "tree_depth", "tree_width"))
     plain = LLM(model, **options)
     prompts = _prompts(plain, **reading)
-    methods = [Method(PLAIN, plain), *_drafted(plain, draft, draft_vocab.split(","), ranking, tree)]
+    drafted = _drafted(plain, draft, draft_vocab.split(","), ranking, tree, draft_noise)
+    methods = [Method(PLAIN, plain), *drafted]
     *_, rows = _followed(compare(methods, prompts, params), len(prompts))
     _print(rows)
     settings = {"model": model, "prompts": len(prompts), "temperature": params.temperature, "top_p": params.top_p}
-    print(json.dumps({**settings, "max_tokens": params.max_tokens, **tree, "methods": rows}))
+    if plot is not None:
+        from frspec.bench.plot import draw
+
+        draw(rows, f"temperature {params.temperature:g}, {len(prompts)} prompts", plot)
+    settings |= {"max_tokens": params.max_tokens, "draft_noise": draft_noise}
+    print(json.dumps({**settings, **tree, "methods": rows}))
 
 
 def _drafted(
-    plain: LLM, drafts: tuple[str, ...], sizes: list[str], ranking: str | None, tree: dict[str, int]
+    plain: LLM, drafts: tuple[str, ...], sizes: list[str], ranking: str | None, tree: dict[str, int], noise: bool
 ) -> list[Method]:
     from frspec.bench.compare import Method
     from frspec.speculation.growth import TreeShape
@@ -73,7 +89,7 @@ def _drafted(
             methods.append(Method(draft, plain.with_draft(draft, shape=shape)))
             continue
         for size in sizes:
-            llm = plain.with_draft(draft, size, None if size == "full" else ranking, shape)
+            llm = plain.with_draft(draft, size, None if size == "full" else ranking, shape, noise)
             drafter = llm.engine.drafter
             assert drafter is not None
             methods.append(Method(f"{drafter.name} {size}", llm))
@@ -90,13 +106,19 @@ def _prompts(
     prompts = []
     for document in documents:
         if document.messages is not None:
-            prompts.append(llm.chat_prompt(document.messages)["prompt_token_ids"])
+            prompts.append(llm.chat_prompt(_asked(document.messages))["prompt_token_ids"])
         else:
             prompts.append(tokenizer.encode(document.text or ""))
     prompts = [prompt[:prompt_tokens] for prompt in prompts if prompt]
     if not prompts:
         raise UserError(f"no prompts in {', '.join(sources)} after skipping {skip}; give more text or a smaller --skip")
     return prompts
+
+
+def _asked(messages: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """A conversation up to its last question."""
+    asked = [place for place, message in enumerate(messages, 1) if message["role"] == "user"]
+    return list(messages[: asked[-1]]) if asked else list(messages)
 
 
 def _followed(tables: Iterable[tuple[int, Rows]], total: int) -> Iterator[Rows]:

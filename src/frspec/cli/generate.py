@@ -145,5 +145,7 @@ def _summary(llm: LLM, output: RequestOutput | None) -> None:
         f" over {stats.target_passes} target passes{seed}",
         file=sys.stderr,
     )
+    if stats.draft_failures:
+        print(f"the drafter failed {stats.draft_failures} times; the text went on without it", file=sys.stderr)
     shares = sorted(seconds.items(), key=lambda item: -item[1])
     print("time: " + ", ".join(f"{name} {value / total:.0%}" for name, value in shares), file=sys.stderr)

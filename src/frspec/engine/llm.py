@@ -92,18 +92,27 @@ class LLM:
         draft_vocab: Spec = None,
         ranking: str | Path | Ranking | None = None,
         shape: TreeShape | None = None,
+        use_noise: bool = True,
     ) -> LLM:
-        """The same target, in the same memory, with another drafter: for comparisons."""
+        """The same target, in the same memory, with another drafter: for comparisons.
+
+        use_noise: whether draft heads use the noise that the target will sample with; the text is the same.
+        """
         other = copy.copy(self)
-        drafter = self._drafter(draft, shape or TreeShape(), draft_vocab, ranking)
+        drafter = self._drafter(draft, shape or TreeShape(), draft_vocab, ranking, use_noise)
         other.engine = Engine(self.engine.target, drafter, self.engine.max_num_seqs, self.engine.prefill_chunk)
         return other
 
     def _drafter(
-        self, draft: str | Path | Drafter | None, shape: TreeShape, vocab: Spec, ranking: str | Path | Ranking | None
+        self,
+        draft: str | Path | Drafter | None,
+        shape: TreeShape,
+        vocab: Spec,
+        ranking: str | Path | Ranking | None,
+        use_noise: bool = True,
     ) -> Drafter | None:
         if draft is None or isinstance(draft, str | Path):
-            return make_drafter(draft, self.engine.target, self._tokenizer, shape, vocab, ranking)
+            return make_drafter(draft, self.engine.target, self._tokenizer, shape, vocab, ranking, use_noise)
         return draft
 
     def _context(self, asked: int | None) -> int:

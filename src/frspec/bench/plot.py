@@ -1,0 +1,43 @@
+"""The table of a comparison as a picture.
+
+Knows: rows of ``compare`` and matplotlib. Does not know: how anything was measured.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from frspec.artifacts import atomic_path
+from frspec.errors import UserError
+
+
+def draw(rows: Sequence[dict[str, Any]], title: str, file: str) -> None:
+    """Bars for speed relative to plain decoding and for mean acceptance length, one pair a method.
+
+    Raises:
+        UserError: without matplotlib, or when the file is neither PNG nor SVG or cannot be written.
+    """
+    path = Path(file)
+    if path.suffix not in (".png", ".svg"):
+        raise UserError(f"cannot draw {file}; name a .png or .svg file")
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise UserError("--plot needs matplotlib; install it with pip install 'frspec[plot]'") from error
+    names = [row["method"] for row in rows]
+    figure = Figure(figsize=(9, 0.45 * len(rows) + 1.4), layout="constrained")
+    panels = figure.subplots(1, 2, sharey=True)
+    columns = (("ratio_to_plain", "speed, × plain decoding"), ("mean_acceptance_length", "mean acceptance length"))
+    for panel, (key, label) in zip(panels, columns, strict=True):
+        values = [row[key] for row in rows]
+        bars = panel.barh(names, values, color=["#888888", *["#3b6ea5"] * (len(rows) - 1)])
+        panel.bar_label(bars, fmt="%.2f", padding=3)
+        panel.axvline(1.0, color="black", linewidth=0.8)
+        panel.set_xlabel(label)
+        panel.set_xlim(0, max(values) * 1.18)
+    panels[0].invert_yaxis()
+    figure.suptitle(title)
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, dpi=150)
