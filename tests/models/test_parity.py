@@ -17,7 +17,7 @@ from frspec.models import Segment, WholeAttention, load_decoder, segments
 from frspec.models.layers import linear
 from frspec.types import TokenTree
 
-from .tiny import CONTEXT, VARIANTS, feed, make, random_ids, save
+from .tiny import CONTEXT, VARIANTS, VOCAB, feed, make, random_ids, save
 
 TOKENS = random_ids(100)
 
@@ -95,7 +95,7 @@ def test_every_path_of_a_tree_equals_its_sequence(name: str, dtype: str, by_leve
         torch.tensor([0, 0, 0, 1, 1, 2, 3, 3]),
         torch.tensor([0, 1, 1, 2, 2, 2, 3, 3]),
     )
-    tree.check()
+    tree.check(root=5, vocab_size=VOCAB, room=3, max_nodes=7)
     cache = decoder.new_cache(1)
     sees = tree.ancestors()
     with torch.inference_mode():
