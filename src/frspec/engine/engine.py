@@ -39,7 +39,7 @@ class Engine:
         self.max_num_seqs, self.prefill_chunk = max_num_seqs, prefill_chunk
         self.waiting: deque[Request] = deque()
         self.running: list[Request] = []
-        self.stats, self.clock = StepStats(), Clock(target.device.type)
+        self.stats, self.clock = StepStats(), Clock(target.device)
 
     def add(self, request: Request) -> None:
         """Queue a request."""
