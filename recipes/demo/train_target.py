@@ -1,6 +1,6 @@
 """Train the demo's target model from named corpora and write it as a Hugging Face checkpoint.
 
-    python recipes/demo/train_target.py CORPORA TOKENIZER OUT_FOLDER --tokens 50_000_000
+    python recipes/demo/train_target.py CORPORA TOKENIZER OUT_FOLDER --tokens 22_000_000
 
 Interrupt it at will: the same command goes on. Beside OUT_FOLDER it keeps OUT_FOLDER.training until the end, and
 leaves OUT_FOLDER/provenance.json with sources, settings and held-out losses. See README.md for speeds.
@@ -21,7 +21,7 @@ from compact import Compact
 from make_tokenizer import END_OF_TEXT, END_OF_TURN
 from target import read_config, save_target, target_json
 from texts import SOURCES, Source, split
-from training import Progress, Settings, Training
+from training import PARTS, Progress, Settings, Training
 
 from frspec.artifacts import provenance
 from frspec.errors import UserError
@@ -93,7 +93,7 @@ def follow(training: Training) -> None:
 @click.argument("tokenizer_folder", metavar="TOKENIZER", type=click.Path(exists=True, path_type=Path))
 @click.argument("output", metavar="OUT_FOLDER", type=click.Path(path_type=Path))
 @click.option("--tokens", type=int, required=True, help="Tokens to train on, over all epochs.")
-@click.option("--layers", default=8, show_default=True)
+@click.option("--layers", default=6, show_default=True)
 @click.option("--hidden", default=192, show_default=True)
 @click.option("--batch-tokens", default=8192, show_default=True)
 @click.option("--learning-rate", default=3e-3, show_default=True)
@@ -119,7 +119,8 @@ def main(
     compact, corpus, held_out, sizes = read(SOURCES, corpora, tokenizer)
     click.echo(f"{len(corpus.tokens):,} tokens an epoch {sizes}, {len(compact.ids):,} ids of {compact.size:,} occur")
     steps = max(1, tokens // batch_tokens)
-    settings = Settings(steps, batch_tokens, config.max_position_embeddings, learning_rate, seed, exams)
+    seq_len = min(config.max_position_embeddings, batch_tokens // PARTS)
+    settings = Settings(steps, batch_tokens, seq_len, learning_rate, seed, exams)
     folder = output.parent / f"{output.name}.training"
     training = Training(config, compact, corpus, held_out, settings, folder / "state.safetensors")
     follow(training)
