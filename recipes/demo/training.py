@@ -17,10 +17,11 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from attention import GRAIN, MatrixAttention
+from attention import MatrixAttention
 from candidates import Candidates, Choice
 from compact import Compact
 from cross_entropy import cross_entropy, losses
+from packed import Packed, filled
 from target import decoder_of, first_tensors
 from torch import Tensor
 
@@ -47,7 +48,7 @@ EXAM_TOKENS = 8_000
 
 @dataclass(frozen=True)
 class Settings:
-    """What a run does; another value is another run. ``batch_tokens`` and ``seq_len`` in tokens."""
+    """What a run does; another value is another run, but for ``steps``. ``batch_tokens``, ``seq_len`` in tokens."""
 
     steps: int
     batch_tokens: int
@@ -198,39 +199,6 @@ class Training:
         for block in decoder.blocks:
             stream = block(stream, angles, attend)
         return decoder.norm(stream), decoder.embedding
-
-
-@dataclass(frozen=True)
-class Packed:
-    """Windows as inputs and what follows each: ``inputs``, ``targets`` and ``positions`` [T] int64, ``real`` [T] bool.
-
-    Each window is filled up to a multiple of ``GRAIN``, which ``lengths`` says; the rest of T is filling too.
-    """
-
-    inputs: Tensor
-    targets: Tensor
-    positions: Tensor
-    real: Tensor
-    lengths: list[int]
-
-    @staticmethod
-    def of(windows: Sequence[Tensor], total: int) -> Packed:
-        """``total``: T, at least the sum of the lengths."""
-        inputs, targets, positions = torch.zeros((3, total), dtype=torch.int64)
-        real = torch.zeros(total, dtype=torch.bool)
-        lengths, start = [filled(len(window)) for window in windows], 0
-        for window, length in zip(windows, lengths, strict=True):
-            part = slice(start, start + len(window) - 1)
-            inputs[part], targets[part] = window[:-1], window[1:]
-            positions[start : start + length] = torch.arange(length)
-            real[part] = True
-            start += length
-        return Packed(inputs, targets, positions, real, lengths)
-
-
-def filled(tokens: int) -> int:
-    """Rows that a window of so many tokens takes."""
-    return -(-(tokens - 1) // GRAIN) * GRAIN
 
 
 def _sizes(config: ModelConfig) -> dict[str, int]:
