@@ -274,4 +274,5 @@ class RequestOutput:
     finished: bool
     seed: int
     metrics: RequestMetrics
+    num_cached_tokens: int = 0
     prompt_logprobs: list[dict[int, Logprob] | None] | None = None

@@ -1,7 +1,7 @@
 """Drafters for tests: hopeless ones, and one that knows the future."""
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -49,6 +49,9 @@ class Guesser:
 
     def observe(self, state: DraftState, tokens: Sequence[int], features: Tensor) -> None:
         assert len(tokens) == len(features)
+
+    def resume(self, memory: Any, rows: int) -> tuple[Any, int]:
+        return None, rows
 
 
 class Oracle(Guesser):

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from frspec.clock import Clock
+from frspec.engine.prefixes import Prefixes
 from frspec.engine.request import Request
 from frspec.engine.share import Share
 from frspec.errors import UserError
@@ -30,15 +31,22 @@ class Engine:
     """Runs requests to their end.
 
     drafter: None decodes plainly. max_num_seqs: requests in one batch. prefill_chunk: prompt tokens in one pass.
+    kept_prefixes: finished texts whose caches are kept for requests that begin alike.
     """
 
     def __init__(
-        self, target: Decoder, drafter: Drafter | None = None, max_num_seqs: int = 16, prefill_chunk: int = 512
+        self,
+        target: Decoder,
+        drafter: Drafter | None = None,
+        max_num_seqs: int = 16,
+        prefill_chunk: int = 512,
+        kept_prefixes: int = 0,
     ) -> None:
         self.target, self.drafter = target, drafter
         self.max_num_seqs, self.prefill_chunk = max_num_seqs, prefill_chunk
         self.waiting: deque[Request] = deque()
         self.running: list[Request] = []
+        self.prefixes = Prefixes(kept_prefixes)
         self.stats, self.clock = StepStats(), Clock(target.device)
 
     def add(self, request: Request) -> None:
@@ -69,12 +77,24 @@ class Engine:
     def _admit(self) -> None:
         while self.waiting and len(self.running) < self.max_num_seqs:
             request = self.waiting.popleft()
-            request.cache = self.target.new_cache(request.prompt_length + min(request.left, 256))
+            self._open(request)
             self.running.append(request)
+
+    def _open(self, request: Request) -> None:
+        """Give a request its cache: one that already holds how it begins, or an empty one."""
+        kept = None
+        if request.params.prompt_logprobs is None:  # those need the scores of every prompt token
+            kept = self.prefixes.take(request.tokens, self.drafter)
+        if kept is None:
+            request.cache = self.target.new_cache(request.prompt_length + min(request.left, 256))
+        else:
+            request.cache, request.draft.memory, request.cached = kept.cache, kept.memory, kept.cache.length
 
     def _retire(self) -> None:
         for request in self.running:
             if request.finished:
+                if request.cache is not None and request.output.finish_reason != "error":
+                    self.prefixes.keep(request.tokens, request.cache, request.draft.memory)
                 request.cache, request.draft.memory = None, None
         self.running = [request for request in self.running if not request.finished]
 

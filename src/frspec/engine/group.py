@@ -73,6 +73,7 @@ class Group:
             finished=self.finished,
             seed=self.seed,
             metrics=RequestMetrics.merge([r.metrics for r in self.requests]),
+            num_cached_tokens=first.cached,
             prompt_logprobs=None if first.params.prompt_logprobs is None else list(first.prompt_logprobs),
         )
 

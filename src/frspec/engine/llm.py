@@ -27,6 +27,7 @@ from frspec.speculation.vocabulary import Spec
 from frspec.text.tokenizer import Tokenizer
 from frspec.types import RequestOutput, SamplingParams
 
+KEPT_PREFIXES = 4
 Prompt = str | Sequence[int] | Mapping[str, Any]
 
 
@@ -40,8 +41,9 @@ class LLM:
     vocabulary. dtype: "auto" (the checkpoint's), "float32", "bfloat16". device: "auto", "cpu", "cuda".
     num_speculative_tokens, tree_depth, tree_width: how many tokens one pass may verify, how deep, how wide
     (1 is a chain). max_model_len: prompt and output together. max_num_batched_tokens: prompt tokens in one pass.
-    seed: makes the seeds of requests that have none reproducible. exact: run the target so that every row is bit for
-    bit the same in any company: slower, and bitwise lossless in every dtype.
+    enable_prefix_caching: keep the caches of the last few texts for prompts that begin alike, such as a conversation's
+    next turn. seed: makes the seeds of requests that have none reproducible. exact: run the target so that every row is
+    bit for bit the same in any company: slower, and bitwise lossless in every dtype.
 
     No drafter, vocabulary or tree changes what is generated.
 
@@ -68,6 +70,7 @@ class LLM:
         num_speculative_tokens: int = 15,
         tree_depth: int = 5,
         tree_width: int = 4,
+        enable_prefix_caching: bool = False,
         exact: bool = False,
     ) -> None:
         for name, value in (("max_num_seqs", max_num_seqs), ("max_num_batched_tokens", max_num_batched_tokens)):
@@ -81,7 +84,8 @@ class LLM:
             target = ExactDecoder.of(target)
         self.config = target.config
         self.max_model_len = self._context(max_model_len)
-        self.engine = Engine(target, None, max_num_seqs, max_num_batched_tokens)
+        kept = KEPT_PREFIXES if enable_prefix_caching else 0
+        self.engine = Engine(target, None, max_num_seqs, max_num_batched_tokens, kept)
         self.engine.drafter = self._drafter(draft, shape, draft_vocab, ranking)
         self._seeds = random.SystemRandom() if seed is None else random.Random(seed)
         self._made = 0
@@ -100,7 +104,8 @@ class LLM:
         """
         other = copy.copy(self)
         drafter = self._drafter(draft, shape or TreeShape(), draft_vocab, ranking, use_noise)
-        other.engine = Engine(self.engine.target, drafter, self.engine.max_num_seqs, self.engine.prefill_chunk)
+        own = self.engine
+        other.engine = Engine(own.target, drafter, own.max_num_seqs, own.prefill_chunk, own.prefixes.most)
         return other
 
     def _drafter(

@@ -22,7 +22,8 @@ class Request:
     """One prompt on its way to one completion.
 
     prompt_ids: at least one token; seed: 64 bits; eos_ids: the checkpoint's; limit: the context length, prompt
-    included; tokenizer: None where text was not asked for.
+    included; tokenizer: None where text was not asked for. ``cached`` counts prompt tokens that an earlier text's
+    cache already held.
     """
 
     def __init__(
@@ -43,6 +44,7 @@ class Request:
         self.sampler = Sampler(params, seed, prompt_ids, sorted(stop_ids), bad_word_ids)
         self.draft = DraftState(self.tokens, seed, 0.0 if params.greedy else params.temperature)
         self.cache: KVCache | None = None
+        self.cached = 0
         self.metrics = RequestMetrics()
         self.output = CompletionOutput(index, "", [], logprobs=None if params.logprobs is None else [])
         self.prompt_logprobs: list[dict[int, Logprob] | None] = [None]

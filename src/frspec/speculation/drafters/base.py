@@ -54,3 +54,11 @@ class Drafter(Protocol):
         belongs to the position just before ``tokens[i]``.
         """
         ...
+
+    def resume(self, memory: Any, rows: int) -> tuple[Any, int]:
+        """Cut another request's memory to the first ``rows`` positions, which a new request shares.
+
+        Returns the memory to begin with and how many positions may be left out of what ``observe`` is told (at most
+        ``rows``).
+        """
+        ...

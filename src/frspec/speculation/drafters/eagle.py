@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -47,6 +48,14 @@ class EagleDrafter(TreeDrafter):
         memory.features.append(features)
         if len(memory.tokens) >= CHUNK:
             self._read([memory])
+
+    def resume(self, memory: Any, rows: int) -> tuple[Any, int]:
+        """Keep the pairs already read; without the features of the others, the target must make them again."""
+        if not isinstance(memory, _Memory):
+            return None, 0
+        rows = min(rows, memory.cache.length)
+        memory.cache.truncate(rows)
+        return _Memory(memory.cache), rows
 
     def catch_up(self, states: Sequence[DraftState]) -> Tensor:
         """Read the pairs seen since the last round; [B, H]."""

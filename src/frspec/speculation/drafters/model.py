@@ -6,6 +6,7 @@ Knows: a decoder and its cache per request. Does not know: the target, how trees
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -30,6 +31,12 @@ class ModelDrafter(TreeDrafter):
 
     def observe(self, state: DraftState, tokens: Sequence[int], features: Tensor) -> None:
         """Nothing to learn: this drafter reads the text itself."""
+
+    def resume(self, memory: Any, rows: int) -> tuple[Any, int]:
+        """Keep what the cache has of these positions; the rest it reads itself."""
+        if isinstance(memory, KVCache):
+            memory.truncate(min(rows, memory.length))
+        return memory, rows
 
     def catch_up(self, states: Sequence[DraftState]) -> Tensor:
         """Read the tokens committed since the last round, the root last; [B, H]."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from torch import Tensor
 
@@ -43,6 +44,10 @@ class NgramDrafter:
 
     def observe(self, state: DraftState, tokens: Sequence[int], features: Tensor) -> None:
         """Nothing to learn: this drafter reads the text itself."""
+
+    def resume(self, memory: Any, rows: int) -> tuple[Any, int]:  # noqa: ARG002 - the old index is of another text
+        """Begin with an empty index: it reads the text itself."""
+        return None, rows
 
     def _continuation(self, state: DraftState) -> list[int]:
         tokens = state.tokens
