@@ -13,7 +13,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from frspec.cli.options import SAMPLING, draft_options, model_options, sampling_options, take, tree_options
+from frspec.cli.conversations import read_conversation, template_variables
+from frspec.cli.figures import time_shares
+from frspec.cli.options import (
+    REPORT,
+    SAMPLING,
+    draft_options,
+    model_options,
+    report_options,
+    sampling_options,
+    take,
+    tree_options,
+)
 from frspec.errors import UserError
 
 if TYPE_CHECKING:
@@ -31,6 +42,7 @@ if TYPE_CHECKING:
 @click.option("--chat-template-kwargs", metavar="JSON", help="With --messages: variables for the chat template.")
 @draft_options
 @sampling_options
+@report_options
 @tree_options
 @model_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
@@ -50,13 +62,15 @@ def generate(
     """
     if [prompt, prompt_file, messages].count(None) != 2:
         raise UserError("give one of PROMPT, --prompt-file and --messages")
-    talk = _conversation(messages) if messages else None
-    variables = _variables(chat_template_kwargs, talk)
+    if chat_template_kwargs is not None and not messages:
+        raise UserError("--chat-template-kwargs needs a chat template to go to; give --messages")
+    talk = read_conversation(messages) if messages else None
+    variables = template_variables(chat_template_kwargs)
     text = _read(prompt, prompt_file) if talk is None else None
     from frspec.engine.llm import LLM
     from frspec.types import SamplingParams
 
-    params = SamplingParams(**take(options, SAMPLING))
+    params = SamplingParams(**take(options, SAMPLING + REPORT))
     llm = LLM(model, **options)
     source = llm.chat_prompt(talk, chat_template_kwargs=variables) if talk is not None else text
     assert source is not None
@@ -100,30 +114,6 @@ def _read(prompt: str | None, prompt_file: str | None) -> str:
         raise UserError(f"cannot read the prompt from {prompt_file or 'stdin'}: {error}; give a UTF-8 text") from error
 
 
-def _conversation(path: str) -> list[dict[str, Any]]:
-    try:
-        talk = json.loads(sys.stdin.read() if path == "-" else Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UserError(f"cannot read the conversation in {path}: {error}; give a JSON list of messages") from error
-    if not (isinstance(talk, list) and talk and all(isinstance(m, dict) and "role" in m for m in talk)):
-        raise UserError(f'{path} is not a conversation; give a JSON list such as [{{"role": "user", "content": "Hi"}}]')
-    return talk
-
-
-def _variables(given: str | None, talk: Any) -> dict[str, Any] | None:
-    if given is None:
-        return None
-    if talk is None:
-        raise UserError("--chat-template-kwargs needs a chat template to go to; give --messages")
-    try:
-        variables = json.loads(given)
-    except ValueError as error:
-        raise UserError(f"--chat-template-kwargs is not JSON: {error}") from error
-    if not isinstance(variables, dict):
-        raise UserError('--chat-template-kwargs is not a JSON object; give one such as {"enable_thinking": false}')
-    return variables
-
-
 def _as_json(output: RequestOutput, llm: LLM) -> dict[str, Any]:
     metrics = output.metrics
     return {
@@ -136,7 +126,6 @@ def _as_json(output: RequestOutput, llm: LLM) -> dict[str, Any]:
 
 def _summary(llm: LLM, output: RequestOutput | None) -> None:
     seconds, stats = llm.engine.clock.seconds, llm.engine.stats
-    total = sum(seconds.values()) or 1.0
     rate = output.metrics.tokens_per_second if output else 0.0
     tokens = sum(len(completion.token_ids) for completion in output.outputs) if output else 0
     seed = f", seed {output.seed}" if output else ""
@@ -147,5 +136,4 @@ def _summary(llm: LLM, output: RequestOutput | None) -> None:
     )
     if stats.draft_failures:
         print(f"the drafter failed {stats.draft_failures} times; the text went on without it", file=sys.stderr)
-    shares = sorted(seconds.items(), key=lambda item: -item[1])
-    print("time: " + ", ".join(f"{name} {value / total:.0%}" for name, value in shares), file=sys.stderr)
+    print(f"time: {time_shares(seconds)}", file=sys.stderr)

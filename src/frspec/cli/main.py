@@ -21,6 +21,7 @@ VERBS = {
     "convert": "Write a ranking's most frequent ids as another program's list.",
     "train": "Train an EAGLE draft head for a target model.",
     "generate": "Generate text, streamed to stdout.",
+    "chat": "Talk with a model on the terminal.",
     "bench": "Compare drafting methods in one run.",
 }
 

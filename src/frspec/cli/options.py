@@ -88,7 +88,6 @@ def sampling_options(command: Command) -> Command:
         click.option("--top-k", type=int, default=-1, show_default=True, help="So many of the likeliest; -1 is off."),
         click.option("--min-p", type=float, default=0.0, show_default=True, help="Least share of the likeliest's."),
         click.option("--seed", type=int, help="Same seed, same text, whatever drafts."),
-        click.option("-n", "n", type=int, default=1, show_default=True, help="Completions of the prompt."),
         click.option("--stop", multiple=True, metavar="TEXT", help="End before this text; may be repeated."),
         click.option("--stop-token-ids", type=int, multiple=True, metavar="ID", help="End at this id; repeatable."),
         click.option("--ignore-eos", is_flag=True, help="Go on past the end-of-sequence token."),
@@ -103,9 +102,16 @@ def sampling_options(command: Command) -> Command:
                      help="Added to the score of an id; may be repeated."),
         click.option("--allowed-token-ids", type=int, multiple=True, metavar="ID", callback=_some,
                      help="Write these ids alone; may be repeated."),
+    )(command)  # fmt: skip
+
+
+def report_options(command: Command) -> Command:
+    """What of ``SamplingParams`` asks for more than one text."""
+    return _stack(
+        click.option("-n", "n", type=int, default=1, show_default=True, help="Completions of the prompt."),
         click.option("--logprobs", type=int, metavar="K", help="With --json: the K best log-probabilities per token."),
         click.option("--prompt-logprobs", type=int, metavar="K", help="With --json: the same of the prompt's tokens."),
-    )(command)  # fmt: skip
+    )(command)
 
 
 def _biases(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> dict[int, float] | None:  # noqa: ARG001
@@ -124,10 +130,11 @@ def _some(ctx: click.Context, param: click.Parameter, values: tuple[int, ...]) -
 
 
 SAMPLING = (
-    "max_tokens", "min_tokens", "temperature", "top_p", "top_k", "min_p", "seed", "n", "stop", "stop_token_ids",
+    "max_tokens", "min_tokens", "temperature", "top_p", "top_k", "min_p", "seed", "stop", "stop_token_ids",
     "ignore_eos", "repetition_penalty", "presence_penalty", "frequency_penalty", "bad_words", "logit_bias",
-    "allowed_token_ids", "logprobs", "prompt_logprobs",
+    "allowed_token_ids",
 )  # fmt: skip
+REPORT = ("n", "logprobs", "prompt_logprobs")
 
 
 def take(options: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:

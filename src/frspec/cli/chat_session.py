@@ -1,0 +1,110 @@
+"""A conversation with one model: its messages, and figures of all its answers.
+
+Knows: ``LLM``, messages. Does not know: terminals, commands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import TYPE_CHECKING, Any
+
+from frspec.cli.conversations import Conversation
+from frspec.errors import UserError
+from frspec.types import RequestMetrics, RequestOutput, SamplingParams
+
+if TYPE_CHECKING:
+    from frspec.engine.llm import LLM
+
+
+class Totals:
+    """What the answers so far add up to."""
+
+    def __init__(self) -> None:
+        self.metrics = RequestMetrics()
+        self.answers = self.tokens = self.prompt_tokens = self.cached_tokens = 0
+
+    def add(self, output: RequestOutput) -> None:
+        """One answer more."""
+        self.metrics.add(output.metrics)
+        self.metrics.decode_seconds += output.metrics.decode_seconds
+        self.answers += 1
+        self.tokens += len(output.outputs[0].token_ids)
+        self.prompt_tokens += len(output.prompt_token_ids)
+        self.cached_tokens += output.num_cached_tokens
+
+
+class Session:
+    """``messages`` is the history, ``last`` the last answer in it, whole or cut short.
+
+    system: a system message to begin with. variables: for the chat template.
+    """
+
+    def __init__(
+        self,
+        llm: LLM,
+        params: SamplingParams,
+        messages: Conversation,
+        system: str | None = None,
+        variables: dict[str, Any] | None = None,
+    ) -> None:
+        self.llm, self.params, self.variables = llm, params, variables
+        self.messages = [] if system is None else [{"role": "system", "content": system}]
+        self.messages += messages
+        self.totals = Totals()
+        self.last: RequestOutput | None = None
+
+    @property
+    def waiting(self) -> bool:
+        """Whether the last message is the user's, still without an answer."""
+        return bool(self.messages) and self.messages[-1]["role"] == "user"
+
+    @property
+    def full(self) -> bool:
+        """Whether the last answer ended because the context did."""
+        if self.last is None or self.last.outputs[0].finish_reason != "length":
+            return False
+        return len(self.last.prompt_token_ids) + len(self.last.outputs[0].token_ids) >= self.llm.max_model_len
+
+    def reset(self) -> None:
+        """Forget all messages but a system message at the beginning."""
+        self.last = None
+        self.messages = [message for message in self.messages[:1] if message["role"] == "system"]
+
+    def ask(self, text: str) -> Generator[RequestOutput, None, None]:
+        """Add the user's message and yield its answer as it grows; see ``answer``."""
+        self.messages.append({"role": "user", "content": text})
+        yield from self.answer()
+
+    def answer(self) -> Generator[RequestOutput, None, None]:
+        """Yield the answer to the last message as it grows, and add it to the history.
+
+        However it ends (by itself, the generator closed, an error, Ctrl-C), what was written stays. If nothing was, the
+        message is taken back, since most chat templates want an answer to each.
+
+        Raises:
+            UserError: when the conversation does not fit in the context or the template rejects it.
+        """
+        output = None
+        try:
+            prompt = self.llm.chat_prompt(self.messages, chat_template_kwargs=self.variables)
+            self._check_room(len(prompt["prompt_token_ids"]))
+            for output in self.llm.stream(prompt, self.params):
+                yield output
+        finally:
+            self._conclude(output)
+
+    def _check_room(self, count: int) -> None:
+        if count >= self.llm.max_model_len:
+            raise UserError(
+                f"the context is full: with this message the conversation has {count} tokens and the model holds "
+                f"{self.llm.max_model_len}; the message was not sent; /save FILE keeps the conversation, /reset begins "
+                "a new one"
+            )
+
+    def _conclude(self, output: RequestOutput | None) -> None:
+        if output is not None and (output.finished or output.outputs[0].text):
+            self.messages.append({"role": "assistant", "content": output.outputs[0].text})
+            self.totals.add(output)
+            self.last = output
+        else:
+            self.messages.pop()
