@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import pickle
 import zipfile
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -96,17 +97,17 @@ def save_tensors(file: Path, tensors: Mapping[str, Tensor], metadata: Mapping[st
         raise OSError(str(error)) from error
 
 
-class _Shard:
+class _Shard(ABC):
     """One file of tensors."""
 
     file: Path
     names: list[str]
 
-    def shape(self, name: str) -> tuple[int, ...]:
-        raise NotImplementedError
+    @abstractmethod
+    def shape(self, name: str) -> tuple[int, ...]: ...
 
-    def read(self, name: str) -> Tensor:
-        raise NotImplementedError
+    @abstractmethod
+    def read(self, name: str) -> Tensor: ...
 
 
 class _Safetensors(_Shard):
