@@ -39,6 +39,7 @@ PARAMS = {
     "all filters": replace(WARM, top_k=50, top_p=0.95, min_p=0.01),
     "penalties": replace(WARM, repetition_penalty=1.3, presence_penalty=0.5, frequency_penalty=0.4),
     "greedy penalties": replace(GREEDY, repetition_penalty=1.2, frequency_penalty=1.0),
+    "greedy min tokens": replace(GREEDY, min_tokens=9, stop_token_ids=[3, 15, 20]),
     "bias": replace(GREEDY, logit_bias={5: 3.0, 9: -100.0}),
     "bad words": replace(GREEDY, bad_words=["the", "little girl", "was"]),
     "min tokens": replace(WARM, temperature=1.5, min_tokens=40, stop_token_ids=[3, 15, 20]),

@@ -156,7 +156,7 @@ class Engine:
         return features, logits
 
     def _accept(self, shares: Sequence[Share], features: Tensor, logits: Tensor) -> None:
-        greedy = any(share.request.sampler.plain for share in shares)
+        greedy = any(share.request.params.greedy for share in shares)
         best = logits.argmax(-1).tolist() if greedy else []
         start = 0
         for share in shares:
