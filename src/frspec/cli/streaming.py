@@ -18,12 +18,13 @@ class Drafted:
     """Cuts the new text of each snapshot where accepted drafts begin and end.
 
     The first tokens of a target pass are accepted drafts, as many as ``accepted_per_position`` has grown by; the last
-    is the target's own. A character counts as the token's that completes it. For requests with one completion; where
-    a snapshot covers several passes (another stream shares the engine) their drafts are counted as if they came first.
+    is the target's own. A character counts as the token's that completes it. For requests with one completion and
+    without special tokens in its text; where a snapshot covers several passes (another stream shares the engine) their
+    drafts are counted as if they came first.
     """
 
-    def __init__(self, tokenizer: Tokenizer, skip_special_tokens: bool = True) -> None:
-        self._tokenizer, self._skip = tokenizer, skip_special_tokens
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self._tokenizer = tokenizer
         self._detokenizer: Detokenizer | None = None
         self._tokens = self._accepted = self._written = self._shown = 0
         self._ends: deque[tuple[int, bool]] = deque()  # where each token's text ends, and whether it was a draft
@@ -35,7 +36,7 @@ class Drafted:
         """
         completion = output.outputs[0]
         if self._detokenizer is None:
-            self._detokenizer = Detokenizer(self._tokenizer, output.prompt_token_ids, self._skip)
+            self._detokenizer = Detokenizer(self._tokenizer, output.prompt_token_ids)
         accepted = sum(output.metrics.accepted_per_position)
         for place, token in enumerate(completion.token_ids[self._tokens :]):
             self._written += len(self._detokenizer.push([token]))

@@ -60,6 +60,7 @@ class Writer:
         self._width = shutil.get_terminal_size().columns if out.isatty() else None
         self._column = 0
         self._word: list[tuple[str, bool]] = []
+        self._overlong = False  # what is held continues a word that the terminal has to break anyway
 
     def write(self, text: str, drafted: bool = False) -> None:
         """Add a piece; ``drafted`` chooses its colour."""
@@ -87,8 +88,11 @@ class Writer:
         if self._word and self._word[-1][1] == drafted:
             shown = self._word.pop()[0] + shown
         self._word.append((shown, drafted))
-        if cell_len(char) > 1 or self._held() >= width:
+        if cell_len(char) > 1:
             self._end_word(width)
+        elif self._held() >= width:
+            self._end_word(width)
+            self._overlong = True
 
     def _add_space(self, char: str, width: int) -> None:
         after = self._column + (TAB - self._column % TAB if char == "\t" else 1)
@@ -101,13 +105,16 @@ class Writer:
 
     def _end_word(self, width: int) -> None:
         held = self._held()
-        if self._column and self._column + held > width:
+        if self._column and self._column + held > width and not self._overlong:
             self._out.write("\n")
             self._column = 0
         for text, drafted in self._word:
             self._put(text, drafted)
         self._word.clear()
+        self._overlong = False
         self._column += held
+        if self._column > width:
+            self._column = (self._column - 1) % width + 1
 
     def _held(self) -> int:
         return sum(cell_len(text) for text, _ in self._word)
