@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from itertools import count
 from pathlib import Path
 
 import click
@@ -13,6 +14,8 @@ import pytest
 
 from frspec import LLM, SamplingParams
 from frspec.cli.chat_session import Session
+from frspec.engine.request import Request
+from frspec.models.cache import KVCache
 from tests.cli.terminal_process import TerminalProcess
 
 FRSPEC = [sys.executable, "-c", "from frspec.cli.main import main; main()"]
@@ -102,6 +105,41 @@ def test_every_turn_is_llm_chat(llm: LLM, chatty: Path, draft: str | None) -> No
         assert (session.totals.cached_tokens > 0) == (turn > 0)
     session.reset()
     assert session.messages == [{"role": "system", "content": "Be kind."}]
+
+
+@pytest.mark.parametrize("where", ["forward", "logits", "commit", "observe", "propose", "emit"])
+@pytest.mark.parametrize("after", [False, True])
+def test_ctrl_c_anywhere_leaves_nothing_wrong_behind(
+    llm: LLM, chatty: Path, where: str, after: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each function of a step is interrupted, at its beginning or end, in one turn; the later ones are as ever."""
+    params = SamplingParams(temperature=1, seed=8, max_tokens=30, ignore_eos=True)
+    own = LLM(chatty, draft=str(chatty), enable_prefix_caching=True)
+    owner = {"commit": KVCache, "observe": own.engine.drafter, "propose": own.engine.drafter, "emit": Request}
+    target = owner.get(where, own.engine.target)
+    session = Session(own, params, [])
+    for late in (0, 1, 3):
+        list(session.ask(QUESTIONS[0]))
+        messages, calls, real = list(session.messages), count(), getattr(target, where)
+
+        def interrupted(*arguments: object, calls=calls, late=late, real=real) -> object:
+            press = next(calls) == late
+            result = None if press and not after else real(*arguments)
+            if press:
+                raise KeyboardInterrupt
+            return result
+
+        with monkeypatch.context() as patch:
+            patch.setattr(target, where, interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                list(session.ask(QUESTIONS[1]))
+        assert session.messages[: len(messages)] == messages
+        assert len(session.messages) in (len(messages), len(messages) + 2)
+        history = [*session.messages, {"role": "user", "content": QUESTIONS[2]}]
+        *_, last = session.ask(QUESTIONS[2])
+        assert last.num_cached_tokens > 0
+        assert last.outputs[0].token_ids == llm.chat(history, params)[0].outputs[0].token_ids
+        session.reset()
 
 
 def test_messages_of_several_lines(chatty: Path, tmp_path: Path) -> None:
