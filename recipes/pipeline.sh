@@ -16,4 +16,4 @@ say frspec show "$out/ranking"
 say frspec train "$model" --data "$out/train.jsonl" -o "$out/head" --steps "$steps"
 say frspec bench "$out/heldout.jsonl" --model "$model" --draft ngram --draft "$out/head" --ranking "$out/ranking" \
     --draft-vocab full,0.99,0.9 --prompt-tokens 16 --limit "$prompts"
-say frspec generate "Once upon a time" --model "$model" --draft "$out/head" --ranking "$out/ranking" --max-tokens 128
+say frspec demo --model "$model" --draft "$out/head" --ranking "$out/ranking"

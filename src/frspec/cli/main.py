@@ -22,6 +22,7 @@ VERBS = {
     "train": "Train an EAGLE draft head for a target model.",
     "generate": "Generate text, streamed to stdout.",
     "chat": "Talk with a model on the terminal.",
+    "demo": "One prompt, three ways: watch what drafts and the ranking bring.",
     "bench": "Compare drafting methods in one run.",
 }
 
