@@ -199,6 +199,20 @@ def test_heads_and_rankings_are_checked(stories: Path, tmp_path: Path, plain: LL
         LLM(stories, draft=head)
 
 
+def test_a_draft_model_whose_head_is_padded_otherwise(stories: Path, tmp_path: Path, plain: LLM) -> None:
+    """As Qwen2.5's sizes have it: one tokenizer, heads with more or fewer rows that stand for nothing."""
+    folder = tmp_path / "padded"
+    shutil.copytree(stories, folder)
+    padded = LlamaForCausalLM.from_pretrained(stories)
+    padded.resize_token_embeddings(2048 + 64, mean_resizing=False)
+    padded.save_pretrained(folder)
+    for target, draft in ((stories, folder), (folder, stories)):
+        expected = ids(LLM(target).generate(PROMPTS, WARM))
+        drafted = LLM(target, draft=draft)
+        assert ids(drafted.generate(PROMPTS, WARM)) == expected
+        assert drafted.engine.stats.mean_acceptance_length > 2
+
+
 def test_a_draft_model_with_another_vocabulary_is_refused(stories: Path, random_checkpoint: Path) -> None:
     with pytest.raises(UserError, match="share a vocabulary"):
         LLM(stories, draft=str(random_checkpoint), skip_tokenizer_init=True)
