@@ -6,6 +6,7 @@ know: what is in the files.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from fnmatch import fnmatch
 from glob import escape
@@ -61,6 +62,7 @@ def _snapshot(name: str, revision: str | None, patterns: Sequence[str]) -> Path:
     from huggingface_hub import HfApi, snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # its retries, where one line says what came of them
     try:
         listing = HfApi().list_repo_files(name, revision=revision)
     except Exception as error:  # of whichever HTTP library the hub's own is built on

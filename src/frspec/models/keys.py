@@ -112,7 +112,9 @@ class Keys:
         """Refuse every key that was not read, is not ``harmless``, and is not null."""
         for key, value in self._values.items():
             if value is not None and key not in self._read and key not in harmless:
-                raise self.refuse(key, "is a setting this program does not know, so it cannot promise to honour it")
+                raise self.refuse(
+                    key, "is a setting this program does not know and so cannot honour; remove it if it changes nothing"
+                )
 
     def _or_default(self, key: str, default: Any) -> Any:
         value = self.raw(key, default)
