@@ -49,6 +49,19 @@ class TerminalProcess:
         before, self.seen = self.seen[:end], self.seen[end:]
         return before
 
+    def interrupt(self, answer: str) -> str:
+        """Press Ctrl-C at a prompt until ``answer`` comes.
+
+        Python's readline overlooks a signal between its prompt and its wait for a key, until the next one.
+        """
+        deadline = time.monotonic() + PATIENCE
+        while answer not in self.seen:
+            assert time.monotonic() < deadline, f"no {answer!r} in {self.seen!r}"
+            self.type("\x03")
+            while answer not in self.seen and select.select([self._screen], [], [], 1.0)[0]:
+                assert self._read(), f"ended without {answer!r}: {self.seen!r}"
+        return self.until(answer)
+
     def rest(self) -> tuple[str, int]:
         """Wait for the end; returns what is left of the screen, and the exit status."""
         while self._read():

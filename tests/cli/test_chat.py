@@ -170,8 +170,8 @@ def test_a_terminal(chatty: Path, talk: list[dict[str, str]], tmp_path: Path) ->
     with TerminalProcess(command, columns=200) as terminal:
         greeting = terminal.until("> ")
         assert "/help" in greeting
-        terminal.type("\x03")
-        assert "/exit or Ctrl-D leaves" in click.unstyle(terminal.until("> "))
+        terminal.interrupt("/exit or Ctrl-D leaves")
+        terminal.until("> ")
         terminal.type(QUESTIONS[0][:-3] + "cat\x7f\x7f\x7fdog\n")  # typed, taken back, typed again
         terminal.until("dog\n")
         shown = terminal.until("> ")

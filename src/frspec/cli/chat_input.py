@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from io import TextIOWrapper
 from types import FrameType, TracebackType
 
+from frspec.errors import UserError
+
 PROMPT, MORE, FENCE = "> ", "... ", '"""'
 
 
@@ -24,9 +26,15 @@ class Entry:
 
 
 class Reader:
-    """Reads stdin entry by entry. Where it is no terminal nothing is prompted for."""
+    """Reads stdin entry by entry. Where it is no terminal nothing is prompted for.
+
+    Raises:
+        UserError: when there is no stdin at all.
+    """
 
     def __init__(self) -> None:
+        if sys.stdin is None:
+            raise UserError("stdin is closed; talk from a terminal, a pipe or a file")
         self.interactive = sys.stdin.isatty()
         self._edited = self.interactive and sys.stdout.isatty()
         if self._edited:
