@@ -6,7 +6,7 @@ Names and defaults of ``SamplingParams`` and ``RequestOutput`` are those of vLLM
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import isfinite
 from numbers import Integral, Real
@@ -57,12 +57,15 @@ class SamplingParams:
     def __post_init__(self) -> None:
         stop = (self.stop,) if isinstance(self.stop, str) else tuple(self.stop or ())
         object.__setattr__(self, "stop", stop)
-        object.__setattr__(self, "stop_token_ids", tuple(self.stop_token_ids or ()))
-        object.__setattr__(self, "bad_words", tuple(self.bad_words or ()))
-        object.__setattr__(self, "seed", None if self.seed == -1 else self.seed)
+        for name in ("stop_token_ids", "bad_words"):
+            value = getattr(self, name)
+            if isinstance(value, str) or not isinstance(value or (), Iterable):
+                raise UserError(f"{name}={value!r} is impossible; it must be a list")
+            object.__setattr__(self, name, tuple(value or ()))
         for name, (fits, wanted) in self._limits().items():
             if not fits:
                 raise UserError(f"{name}={getattr(self, name)!r} is impossible; it must be {wanted}")
+        object.__setattr__(self, "seed", None if self.seed in (None, -1) else int(self.seed))
 
     @property
     def greedy(self) -> bool:
@@ -86,7 +89,7 @@ class SamplingParams:
             "seed": (self.seed is None or (count(self.seed, -(2**63)) and self.seed < 2**63), "a 64-bit integer"),
             "max_tokens": (top is None or count(top, 1), "a whole number of at least 1"),
             "min_tokens": (
-                count(self.min_tokens, 0) and (top is None or self.min_tokens <= top),
+                count(self.min_tokens, 0) and (top is None or not count(top, 1) or self.min_tokens <= top),
                 "from 0 to max_tokens",
             ),
             "stop": (all(isinstance(s, str) and s for s in self.stop), "strings that are not empty"),
@@ -107,6 +110,9 @@ class SamplingParams:
             "logprobs": (self.logprobs is None or count(self.logprobs, 0), "None or at least 0"),
             "prompt_logprobs": (self.prompt_logprobs is None or count(self.prompt_logprobs, 0), "None or at least 0"),
         }
+
+
+INT64 = "torch.int64"
 
 
 @dataclass(frozen=True)
@@ -153,9 +159,12 @@ class TokenTree:
         Raises:
             ValueError: naming what is wrong; the target must never see such a tree.
         """
+        for part in (self.tokens, self.parents, self.depths):
+            if (part.dim(), part.shape, part.device.type) != (1, self.tokens.shape, "cpu") or str(part.dtype) != INT64:
+                raise ValueError("tokens, parents and depths are three int64 vectors of one length on the CPU")
         parents, depths, tokens = self.parents.tolist(), self.depths.tolist(), self.tokens.tolist()
-        if (tokens[0], parents[0], depths[0]) != (root, 0, 0):
-            raise ValueError(f"the first node is {tokens[0]}, not the text's last token {root}")
+        if not tokens or (tokens[0], parents[0], depths[0]) != (root, 0, 0):
+            raise ValueError(f"the tree does not begin with the text's last token {root}")
         if len(tokens) > max_nodes + 1 or max(depths) > room:
             raise ValueError(f"{len(tokens) - 1} nodes, {max(depths)} deep, do not fit in {max_nodes} and {room}")
         if min(tokens) < 0 or max(tokens) >= vocab_size:
@@ -225,10 +234,18 @@ class StepStats:
 
 @dataclass
 class RequestMetrics(StepStats):
-    """``StepStats`` of one request, with the wall-clock times its user saw (seconds)."""
+    """``StepStats`` of one request, with what its user saw: seconds, the last two by ``time.perf_counter``."""
 
     time_to_first_token: float | None = None
-    decode_seconds: float = 0.0
+    first_token_time: float | None = None
+    last_token_time: float | None = None
+
+    @property
+    def decode_seconds(self) -> float:
+        """From the first token to the last."""
+        if self.first_token_time is None or self.last_token_time is None:
+            return 0.0
+        return self.last_token_time - self.first_token_time
 
     @property
     def tokens_per_second(self) -> float:
@@ -237,13 +254,14 @@ class RequestMetrics(StepStats):
 
     @staticmethod
     def merge(several: Sequence[RequestMetrics]) -> RequestMetrics:
-        """Counts added up; the earliest first token, the longest decoding."""
+        """Counts added up, from the first token of any to the last of all."""
         total = RequestMetrics()
         for one in several:
             total.add(one)
-        firsts = [m.time_to_first_token for m in several if m.time_to_first_token is not None]
-        total.time_to_first_token = min(firsts, default=None)
-        total.decode_seconds = max((m.decode_seconds for m in several), default=0.0)
+        begun = [m for m in several if m.time_to_first_token is not None]
+        total.time_to_first_token = min((m.time_to_first_token or 0.0 for m in begun), default=None)
+        total.first_token_time = min((m.first_token_time or 0.0 for m in begun), default=None)
+        total.last_token_time = max((m.last_token_time or 0.0 for m in begun), default=None)
         return total
 
 

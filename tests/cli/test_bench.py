@@ -53,6 +53,15 @@ def test_a_picture_of_another_kind_is_refused(stories: Path, files: Path) -> Non
     assert isinstance(done.exception, UserError)
 
 
+def test_two_heads_have_two_names(stories: Path, files: Path) -> None:
+    head = str(files / "head")
+    arguments = [str(files / "texts.jsonl"), "--model", str(stories), "--max-tokens", "2", "--limit", "1"]
+    done = CliRunner().invoke(bench, [*arguments, "--draft", head, "--draft", str(stories)])
+    assert done.exit_code == 0, done.output
+    names = [row["method"] for row in json.loads(done.stdout.splitlines()[-1])["methods"]]
+    assert names == ["none", f"eagle {head} full", f"model {stories} full"]
+
+
 def test_no_prompts(stories: Path, files: Path) -> None:
     done = CliRunner().invoke(bench, [str(files / "texts.jsonl"), "--model", str(stories), "--skip", "10"])
     assert isinstance(done.exception, UserError)

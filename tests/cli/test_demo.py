@@ -35,6 +35,11 @@ def test_three_times_the_same_text(stories: Path, arguments: list[str], temperat
     assert "\x1b" not in done.stdout, "a pipe gets no colours"
 
 
+def test_a_text_of_one_token(arguments: list[str]) -> None:
+    done = CliRunner().invoke(demo, [*arguments, "--max-tokens", "1"])
+    assert done.exit_code == 0, done.output
+
+
 def test_accepted_drafts_are_coloured(stories: Path, arguments: list[str]) -> None:
     itself = [argument if argument != arguments[3] else str(stories) for argument in arguments]
     done = CliRunner().invoke(demo, [*itself, "--max-tokens", "30", "--colour"])

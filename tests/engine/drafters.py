@@ -47,7 +47,7 @@ class Guesser:
                 parents.append(parent)
         return tree_of([text[-1] for text in texts], parents)
 
-    def observe(self, state: DraftState, tokens: Sequence[int], features: Tensor) -> None:
+    def observe(self, state: DraftState, tokens: Sequence[int], features: Tensor, clock: Clock) -> None:
         assert len(tokens) == len(features)
 
     def resume(self, memory: Any, rows: int) -> tuple[Any, int]:
@@ -112,6 +112,10 @@ class Malformed(Guesser):
         "too deep": ([-1, *[6] * 11], [0, *range(11)], [*range(12)]),
         "too many": ([-1, *range(3, 20)], [0] * 18, [0, *[1] * 17]),
         "nothing": None,
+        "float tokens": ([-1.0, 6.5], [0, 0], [0, 1]),
+        "float depths": ([-1, 6], [0, 0], [0.0, 1.0]),
+        "a depth too many": ([-1, 6], [0, 0], [0, 1, 1]),
+        "two dimensions": ([[-1, 6]], [[0, 0]], [[0, 1]]),
     }
 
     def __init__(self, vocab_size: int, kind: str) -> None:
@@ -123,7 +127,7 @@ class Malformed(Guesser):
             return None  # type: ignore[return-value]
         tokens, parents, depths = (torch.tensor(part) for part in self.KINDS[self.kind])
         if self.kind != "another root":
-            tokens[0] = state.tokens[-1]
+            tokens.view(-1)[0] = state.tokens[-1]
         return TokenTree(tokens, parents, depths)
 
 
@@ -142,7 +146,7 @@ class Crashing(Guesser):
             raise RuntimeError("the draft model broke")
         return super().propose(states, clock)
 
-    def observe(self, state: DraftState, tokens: Sequence[int], features: Tensor) -> None:
+    def observe(self, state: DraftState, tokens: Sequence[int], features: Tensor, clock: Clock) -> None:
         if self.calls == 3 and self.in_observe:
             self.in_observe = False
             raise RuntimeError("the draft model broke")

@@ -130,6 +130,50 @@ def test_a_request_without_a_way_on_fails_alone(plain: LLM) -> None:
     assert ids(list(stream)[-1:]) == ids(plain.generate(PROMPTS[0], WARM))
 
 
+@pytest.mark.parametrize("where", ["forward", "logits"])
+@pytest.mark.parametrize("draft", [None, "ngram", "itself"])
+def test_a_broken_off_step_spoils_no_other_text(
+    stories: Path, where: str, draft: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C inside one stream's step: the text that shared it must not go on from half a step."""
+    llm = LLM(stories, draft=str(stories) if draft == "itself" else draft, enable_prefix_caching=True)
+    expected = [ids(llm.generate(prompt, WARM)) for prompt in PROMPTS]
+    first, second = llm.stream(PROMPTS[0], WARM), llm.stream(PROMPTS[1], WARM)
+    next(first), next(second), next(first)
+    target, real, calls = llm.engine.target, getattr(llm.engine.target, where), []
+
+    def interrupted(*arguments: object) -> object:
+        done = real(*arguments)
+        calls.append(1)
+        if len(calls) == 1:
+            raise KeyboardInterrupt
+        return done
+
+    monkeypatch.setattr(target, where, interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        next(first)
+    with pytest.raises(UserError, match="broken off"):
+        list(second)
+    assert not llm.engine.running
+    assert [ids([output]) for output in llm.generate(PROMPTS, WARM)] == expected
+
+
+def test_rates_of_several_completions_are_of_the_whole(plain: LLM) -> None:
+    one_by_one = plain.with_draft(None)
+    one_by_one.engine.max_num_seqs = 1
+    metrics = one_by_one.generate(PROMPTS[0], replace(WARM, n=3, ignore_eos=True))[0].metrics
+    alone = one_by_one.generate(PROMPTS[0], replace(WARM, ignore_eos=True))[0].metrics
+    assert metrics.emitted == 3 * 47
+    assert metrics.decode_seconds > 1.5 * alone.decode_seconds
+
+
+def test_with_draft_keeps_the_shape(stories: Path) -> None:
+    llm = LLM(stories, num_speculative_tokens=31, tree_width=7)
+    drafter = llm.with_draft(str(stories)).engine.drafter
+    assert drafter is not None
+    assert drafter.max_nodes == 31
+
+
 def test_damaged_weights_are_noticed(stories: Path) -> None:
     llm = LLM(stories)
     llm.engine.target.embedding[500] = float("nan")
@@ -144,6 +188,8 @@ def test_values_as_vllm_and_numpy_have_them(plain: LLM) -> None:
     assert ids(plain.generate(tokens, params)) == expected
     assert ids(plain.generate({"prompt": PROMPTS[0], "prompt_token_ids": None}, params)) == expected
     assert SamplingParams(seed=-1).seed is None
+    warm = replace(WARM, seed=np.int64(11))
+    assert ids(plain.generate(PROMPTS[0], warm)) == ids(plain.generate(PROMPTS[0], WARM))
 
 
 def test_a_stream_is_checked_when_it_is_asked_for(plain: LLM) -> None:
@@ -224,7 +270,7 @@ BAD_PARAMS = {
     "top_k": [-2, 1.5],
     "min_p": [-0.1, 2],
     "n": [0],
-    "max_tokens": [0],
+    "max_tokens": [0, "5"],
     "min_tokens": [-1, 17],
     "stop": [[""]],
     "repetition_penalty": [0],
@@ -234,8 +280,8 @@ BAD_PARAMS = {
     "logprobs": [-1],
     "allowed_token_ids": [[], [-1]],
     "logit_bias": [{-1: 1.0}, {3: float("nan")}],
-    "stop_token_ids": [[-1]],
-    "bad_words": [[""]],
+    "stop_token_ids": [[-1], 5],
+    "bad_words": [[""], "foo"],
 }
 
 

@@ -6,26 +6,31 @@ Knows: rows of ``compare`` and matplotlib. Does not know: how anything was measu
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from frspec.artifacts import atomic_path
+from frspec.artifacts import atomic_path, check_place
 from frspec.errors import UserError
 
 
-def draw(rows: Sequence[dict[str, Any]], title: str, file: str) -> None:
-    """Bars for speed relative to plain decoding and for mean acceptance length, one pair a method.
+def check_plot(file: str) -> None:
+    """Make sure, before anything is measured, that ``draw`` will be able to.
 
     Raises:
         UserError: without matplotlib, or when the file is neither PNG nor SVG or cannot be written.
     """
-    path = Path(file)
-    if path.suffix not in (".png", ".svg"):
+    if Path(file).suffix not in (".png", ".svg"):
         raise UserError(f"cannot draw {file}; name a .png or .svg file")
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise UserError("--plot needs matplotlib; install it with pip install 'frspec[plot]'") from error
+    if find_spec("matplotlib") is None:
+        raise UserError("--plot needs matplotlib; install it with pip install 'frspec[plot]'")
+    check_place(Path(file))
+
+
+def draw(rows: Sequence[dict[str, Any]], title: str, file: str) -> None:
+    """Bars for speed relative to plain decoding and for mean acceptance length, one pair a method."""
+    from matplotlib.figure import Figure
+
     names = [row["method"] for row in rows]
     figure = Figure(figsize=(9, 0.45 * len(rows) + 1.4), layout="constrained")
     panels = figure.subplots(1, 2, sharey=True)
@@ -39,5 +44,5 @@ def draw(rows: Sequence[dict[str, Any]], title: str, file: str) -> None:
         panel.set_xlim(0, max(values) * 1.18)
     panels[0].invert_yaxis()
     figure.suptitle(title)
-    with atomic_path(path) as temporary:
+    with atomic_path(Path(file)) as temporary:
         figure.savefig(temporary, dpi=150)

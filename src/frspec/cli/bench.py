@@ -30,9 +30,9 @@ Rows = list[dict[str, Any]]
 @click.option("--draft-vocab", default="full", show_default=True, metavar="N,SHARE,full", help="Sizes to compare.")
 @click.option("--ranking", metavar="FILE", help="Ranking that the sizes are taken from.")
 @click.option("--field", default="text", show_default=True, help="Field of the sources that holds the prompt.")
-@click.option("--limit", type=int, default=20, show_default=True, help="Prompts to run.")
-@click.option("--skip", type=int, default=0, show_default=True, help="Prompts to leave out first.")
-@click.option("--prompt-tokens", type=int, metavar="N", help="Cut each text to its first N tokens.")
+@click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="Prompts to run.")
+@click.option("--skip", type=click.IntRange(0), default=0, show_default=True, help="Prompts to leave out first.")
+@click.option("--prompt-tokens", type=click.IntRange(1), metavar="N", help="Cut each text to its first N tokens.")
 @click.option("--max-tokens", type=int, default=128, show_default=True, help="New tokens per prompt.")
 @click.option("--temperature", type=float, default=0.0, show_default=True, help="0 is greedy.")
 @click.option("--top-p", type=float, default=1.0, show_default=True, help=TOP_P)
@@ -55,9 +55,12 @@ def bench(
     Plain decoding always takes part. The last line of stdout is one JSON object.
     """
     from frspec.bench.compare import PLAIN, Method, compare
+    from frspec.bench.plot import check_plot, draw
     from frspec.engine.llm import LLM
     from frspec.types import SamplingParams
 
+    if plot is not None:
+        check_plot(plot)
     params = SamplingParams(**take(options, ("max_tokens", "temperature", "top_p", "seed")))
     reading = take(options, ("sources", "field", "limit", "skip", "prompt_tokens"))
     tree = take(options, ("num_speculative_tokens", "tree_depth", "tree_width"))
@@ -68,12 +71,10 @@ def bench(
     *_, rows = _followed(compare(methods, prompts, params), len(prompts))
     _print(rows)
     settings = {"model": model, "prompts": len(prompts), "temperature": params.temperature, "top_p": params.top_p}
-    if plot is not None:
-        from frspec.bench.plot import draw
-
-        draw(rows, f"temperature {params.temperature:g}, {len(prompts)} prompts", plot)
     settings |= {"max_tokens": params.max_tokens, "draft_noise": draft_noise}
     print(json.dumps({**settings, **tree, "methods": rows}))
+    if plot is not None:
+        draw(rows, f"temperature {params.temperature:g}, {len(prompts)} prompts", plot)
 
 
 def _drafted(
@@ -92,7 +93,8 @@ def _drafted(
             llm = plain.with_draft(draft, size, None if size == "full" else ranking, shape, noise)
             drafter = llm.engine.drafter
             assert drafter is not None
-            methods.append(Method(f"{drafter.name} {size}", llm))
+            which = f" {draft}" if sum(other != "ngram" for other in drafts) > 1 else ""
+            methods.append(Method(f"{drafter.name}{which} {size}", llm))
     return methods
 
 

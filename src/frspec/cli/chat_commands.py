@@ -60,7 +60,7 @@ def _stats(session: Session) -> dict[str, str]:
     metrics, last = totals.metrics, session.last
     rows = {
         "tokens": f"{totals.tokens} in {plural(totals.answers, 'answer')}",
-        "tok/s": f"{metrics.tokens_per_second:.1f}",
+        "tok/s": f"{totals.tokens_per_second:.1f}",
         "mean acceptance length": f"{metrics.mean_acceptance_length:.2f} over {metrics.target_passes} passes",
         "accepted at position": accepted_shares(metrics) or "none",
         "cached prompt tokens": f"{totals.cached_tokens} of {totals.prompt_tokens}",

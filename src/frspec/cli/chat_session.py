@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from frspec.cli.conversations import Conversation
 from frspec.errors import UserError
-from frspec.types import RequestMetrics, RequestOutput, SamplingParams
+from frspec.types import RequestOutput, SamplingParams, StepStats
 
 if TYPE_CHECKING:
     from frspec.engine.llm import LLM
@@ -20,13 +20,19 @@ class Totals:
     """What the answers so far add up to."""
 
     def __init__(self) -> None:
-        self.metrics = RequestMetrics()
+        self.metrics = StepStats()
+        self.seconds = 0.0
         self.answers = self.tokens = self.prompt_tokens = self.cached_tokens = 0
+
+    @property
+    def tokens_per_second(self) -> float:
+        """Tokens after each answer's first over the time since then."""
+        return self.metrics.emitted / self.seconds if self.seconds else 0.0
 
     def add(self, output: RequestOutput) -> None:
         """One answer more."""
         self.metrics.add(output.metrics)
-        self.metrics.decode_seconds += output.metrics.decode_seconds
+        self.seconds += output.metrics.decode_seconds
         self.answers += 1
         self.tokens += len(output.outputs[0].token_ids)
         self.prompt_tokens += len(output.prompt_token_ids)

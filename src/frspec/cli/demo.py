@@ -94,7 +94,8 @@ def _print(rows: list[tuple[str, LLM, RequestOutput]]) -> None:
         seconds, rate = llm.engine.clock.seconds, output.metrics.tokens_per_second
         share = seconds.get("draft head", 0.0) / (sum(seconds.values()) or 1.0)
         length = output.metrics.mean_acceptance_length
-        table.add_row(name, f"{rate:.0f}", f"{rate / plain:.2f}", f"{length:.2f}", f"{share:.0%}")
+        ratio = f"{rate / plain:.2f}" if plain else "–"
+        table.add_row(name, f"{rate:.0f}", ratio, f"{length:.2f}", f"{share:.0%}")
     print()
     Console().print(table)
     texts = {tuple(output.outputs[0].token_ids) for _, _, output in rows}

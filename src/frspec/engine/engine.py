@@ -65,11 +65,17 @@ class Engine:
         """One pass of the target; returns the requests that got tokens from it."""
         self.clock.start()
         self._admit()
-        shares = self._read_prompts() + self._draft()
-        if not shares:
-            return []
-        features, logits = self._forward(shares)
-        self._accept(shares, features, logits)
+        try:
+            shares = self._read_prompts() + self._draft()
+            if not shares:
+                return []
+            features, logits = self._forward(shares)
+            self._accept(shares, features, logits)
+        except BaseException:  # Ctrl-C, no memory: a half-done step must not go on as if it were whole
+            for request in self.running:
+                request.end("abort")
+            self._retire()
+            raise
         self._retire()
         self.clock.lap("sampling")
         return [share.request for share in shares if share.request.output.token_ids]
@@ -93,9 +99,10 @@ class Engine:
     def _retire(self) -> None:
         for request in self.running:
             if request.finished:
-                if request.cache is not None and request.output.finish_reason != "error":
-                    self.prefixes.keep(request.tokens, request.cache, request.draft.memory)
+                cache, memory = request.cache, request.draft.memory
                 request.cache, request.draft.memory = None, None
+                if cache is not None and request.output.finish_reason != "error":
+                    self.prefixes.keep(request.tokens, cache, memory)
         self.running = [request for request in self.running if not request.finished]
 
     def _read_prompts(self) -> list[Share]:
@@ -197,8 +204,9 @@ class Engine:
 
     def _observe(self, request: Request, tokens: Sequence[int], features: Tensor) -> None:
         if self.drafter is not None and not (request.finished or request.draft.failed):
+            self.clock.lap("sampling")
             try:
-                self.drafter.observe(request.draft, tokens, features)
+                self.drafter.observe(request.draft, tokens, features, self.clock)
             except Exception as error:
                 self._stop_drafting([request], error)
 

@@ -47,10 +47,12 @@ class Group:
         return sum(len(request.output.token_ids) for request in self.requests)
 
     def check(self) -> None:
-        """Raise a ``UserError`` if a completion ended with an error."""
+        """Raise a ``UserError`` if a completion ended with an error, or with another text's broken-off step."""
         for request in self.requests:
             if request.output.finish_reason == "error":
                 raise UserError(str(request.output.stop_reason))
+            if request.output.finish_reason == "abort":
+                raise UserError("a step that this text shared with another was broken off; ask for it again")
 
     @property
     def finished(self) -> bool:

@@ -86,6 +86,7 @@ class LLM:
         self.max_model_len = self._context(max_model_len)
         kept = KEPT_PREFIXES if enable_prefix_caching else 0
         self.engine = Engine(target, None, max_num_seqs, max_num_batched_tokens, kept)
+        self._shape = shape
         self.engine.drafter = self._drafter(draft, shape, draft_vocab, ranking)
         self._seeds = random.SystemRandom() if seed is None else random.Random(seed)
         self._made = 0
@@ -103,7 +104,7 @@ class LLM:
         use_noise: whether draft heads use the noise that the target will sample with; the text is the same.
         """
         other = copy.copy(self)
-        drafter = self._drafter(draft, shape or TreeShape(), draft_vocab, ranking, use_noise)
+        drafter = self._drafter(draft, shape or self._shape, draft_vocab, ranking, use_noise)
         own = self.engine
         other.engine = Engine(own.target, drafter, own.max_num_seqs, own.prefill_chunk, own.prefixes.most)
         return other

@@ -56,7 +56,6 @@ class Request:
         if params.max_tokens is not None:
             self._most = min(self._most, params.max_tokens)
         self._started = perf_counter()
-        self._first: float | None = None
 
     @property
     def finished(self) -> bool:
@@ -113,11 +112,10 @@ class Request:
 
     def note_time(self) -> None:
         """Look at the wall clock after a pass that emitted something."""
-        now = perf_counter()
-        if self._first is None:
-            self._first = now
-            self.metrics.time_to_first_token = now - self._started
-        self.metrics.decode_seconds = now - self._first
+        now, metrics = perf_counter(), self.metrics
+        if metrics.first_token_time is None:
+            metrics.first_token_time, metrics.time_to_first_token = now, now - self._started
+        metrics.last_token_time = now
 
 
 class _Text:

@@ -47,7 +47,7 @@ class Drafter(Protocol):
         """One tree per state, rooted at its last token, with at most ``max_nodes`` drafted nodes."""
         ...
 
-    def observe(self, state: DraftState, tokens: Sequence[int], features: Tensor) -> None:
+    def observe(self, state: DraftState, tokens: Sequence[int], features: Tensor, clock: Clock) -> None:
         """Learn that ``tokens`` [n] followed positions whose target features are ``features`` [n, H].
 
         Called in text order with every committed position of the prompt and of the output; ``features[i]``

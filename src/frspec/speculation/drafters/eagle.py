@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from frspec.clock import Clock
 from frspec.models.cache import KVCache
 from frspec.models.eagle import EagleHead
 from frspec.models.segments import Segment
@@ -41,13 +42,14 @@ class EagleDrafter(TreeDrafter):
         super().__init__(head, shape)
         self.eagle = eagle
 
-    def observe(self, state: DraftState, tokens: Sequence[int], features: Tensor) -> None:
+    def observe(self, state: DraftState, tokens: Sequence[int], features: Tensor, clock: Clock) -> None:
         """Keep the pairs until the next draft needs them; of a long prompt, read them as they come."""
         memory = self._memory(state)
         memory.tokens.extend(tokens)
         memory.features.append(features)
         if len(memory.tokens) >= CHUNK:
             self._read([memory])
+            clock.lap("draft layer")
 
     def resume(self, memory: Any, rows: int) -> tuple[Any, int]:
         """Keep the pairs already read; without the features of the others, the target must make them again."""

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from frspec.clock import Clock
 from frspec.models.cache import KVCache
 from frspec.models.decoder import Decoder
 from frspec.models.segments import Segment
@@ -29,7 +30,7 @@ class ModelDrafter(TreeDrafter):
         super().__init__(head, shape)
         self.decoder = decoder
 
-    def observe(self, state: DraftState, tokens: Sequence[int], features: Tensor) -> None:
+    def observe(self, state: DraftState, tokens: Sequence[int], features: Tensor, clock: Clock) -> None:
         """Nothing to learn: this drafter reads the text itself."""
 
     def resume(self, memory: Any, rows: int) -> tuple[Any, int]:

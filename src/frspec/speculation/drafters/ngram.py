@@ -42,7 +42,7 @@ class NgramDrafter:
         clock.lap("draft lookup")
         return trees
 
-    def observe(self, state: DraftState, tokens: Sequence[int], features: Tensor) -> None:
+    def observe(self, state: DraftState, tokens: Sequence[int], features: Tensor, clock: Clock) -> None:
         """Nothing to learn: this drafter reads the text itself."""
 
     def resume(self, memory: Any, rows: int) -> tuple[Any, int]:  # noqa: ARG002 - the old index is of another text
