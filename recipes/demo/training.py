@@ -38,8 +38,8 @@ UNKNOWN = 0.003
 """Share of input tokens shown as the shared row, so that an id never seen means "some word" and no more."""
 SAVE_SECONDS = 120.0
 PARTS = 2
-"""Every step's tokens are worked on in so many parts side by side. A part per core is quicker than cores that share
-every product: they wait for one another once a step, not thousands of times. The result does not depend on cores."""
+"""Every step's tokens are worked on in so many parts side by side, a thread each, so that threads wait for one another
+once a step and not at every product. The result does not depend on the number of cores."""
 INIT, DRAWS = 1, 2
 """Keys of the random streams beside the epochs' orders."""
 EXAM_TOKENS = 8_000
