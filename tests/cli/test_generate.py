@@ -139,6 +139,18 @@ def test_a_sliding_window_bounds_the_context(stories: Path, tmp_path: Path) -> N
     assert "1 to 64 positions: sliding windows are not implemented" in refused.stderr
 
 
+def test_no_space_behind_stdout_is_one_line(stories: Path) -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("no /dev/full here to stand for a full disk")
+    for mode in ([], ["--json"]):
+        with Path("/dev/full").open("w") as full:
+            arguments = [*FRSPEC, "generate", "Once", "--model", str(stories), "--max-tokens", "5", *mode]
+            done = subprocess.run(arguments, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+        assert done.returncode == 1
+        assert "Traceback" not in done.stderr
+        assert done.stderr.splitlines()[-1].startswith("frspec: no space left")
+
+
 def test_ctrl_c_ends_with_what_there_is(stories: Path) -> None:
     arguments = ["generate", "Once", "--model", str(stories), "--max-tokens", "500", "--ignore-eos", "--json"]
     slow = "import time, frspec.engine.engine as e; step = e.Engine.step\n"

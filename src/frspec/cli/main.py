@@ -5,6 +5,7 @@ A new verb is one module in this folder with a click command of the same name, a
 
 from __future__ import annotations
 
+import errno
 import importlib
 import os
 import sys
@@ -52,6 +53,12 @@ def frspec() -> None:
     """Faster text generation from large-vocabulary language models, without changing one token."""
 
 
+def _give_up_stdout() -> int:
+    """What is still in the buffer must not fail again when the process ends; returns the exit status."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 1
+
+
 def main() -> NoReturn:
     """Run the command line; exit 1 on a ``UserError``, 2 on wrong usage, 130 on Ctrl-C.
 
@@ -62,6 +69,7 @@ def main() -> NoReturn:
             stream.reconfigure(errors="backslashreplace")
     try:
         code = frspec(prog_name="frspec", standalone_mode=False)
+        sys.stdout.flush()
     except UserError as error:
         print(f"frspec: {error}", file=sys.stderr)
         code = 1
@@ -72,6 +80,10 @@ def main() -> NoReturn:
         print("frspec: interrupted", file=sys.stderr)
         code = 130
     except BrokenPipeError:  # whoever read our output has had enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 1
+        code = _give_up_stdout()
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        print("frspec: no space left where stdout goes; free some and run it again", file=sys.stderr)
+        code = _give_up_stdout()
     sys.exit(code if isinstance(code, int) else 0)

@@ -61,14 +61,14 @@ class Engine:
         self._retire()
 
     @torch.inference_mode()
-    def step(self) -> list[Request]:
-        """One pass of the target; returns the requests that got tokens from it."""
+    def step(self) -> None:
+        """One pass of the target for everything that runs; requests hold what came of it."""
         self.clock.start()
         self._admit()
         try:
             shares = self._read_prompts() + self._draft()
             if not shares:
-                return []
+                return
             features, logits = self._forward(shares)
             self._accept(shares, features, logits)
         except BaseException:  # Ctrl-C, no memory: a half-done step must not go on as if it were whole
@@ -78,7 +78,6 @@ class Engine:
             raise
         self._retire()
         self.clock.lap("sampling")
-        return [share.request for share in shares if share.request.output.token_ids]
 
     def _admit(self) -> None:
         while self.waiting and len(self.running) < self.max_num_seqs:
