@@ -1,7 +1,7 @@
 """From the name of a model to the folder that holds it.
 
-Knows: local folders, Hugging Face hub ids, revisions, offline mode, which of a repository's files are of use. Does not
-know: what is in the files.
+Knows: the name of the shipped model, local folders, Hugging Face hub ids, revisions, offline mode, which of a
+repository's files are of use. Does not know: what is in the files.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from fnmatch import fnmatch
 from glob import escape
 from pathlib import Path
 
+from frspec import shipped
 from frspec.errors import UserError
 
 TOKENIZER_FILES = ("*.json", "*.txt", "*.jinja", "*.tiktoken", "tokenizer.model")
@@ -20,13 +21,17 @@ TEMPLATES = "additional_chat_templates/"
 
 
 def resolve(model: str | Path, revision: str | None = None, patterns: Sequence[str] = CHECKPOINT_FILES) -> Path:
-    """The local folder of ``model``: itself, or a snapshot of that hub id (its files fetched if need be).
+    """The local folder of ``model``: the shipped one, itself, or a snapshot of that hub id (fetched if need be).
 
     ``HF_HUB_OFFLINE=1`` keeps to what is already in the local cache.
 
     Raises:
-        UserError: when there is neither such a folder nor such a repository.
+        UserError: when there is neither such a folder nor such a repository, or the shipped model is damaged.
     """
+    if model == shipped.NAME:
+        if revision is not None:
+            raise UserError(f"--revision {revision} goes with a hub id, but {model} comes with frspec; leave it out")
+        return shipped.target()
     folder = Path(model).expanduser()
     if folder.is_dir():
         if revision is not None:

@@ -13,21 +13,28 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from frspec.cli.options import TOP_P, model_options, take, tree_options
+from frspec import shipped
+from frspec.cli.options import TOP_P, model_option, model_options, take, tree_options
 from frspec.errors import UserError
 
 if TYPE_CHECKING:
     from frspec.bench.compare import Method
     from frspec.engine.llm import LLM
 
+OWN_SIZES = "full,32768,8192"
 Rows = list[dict[str, Any]]
 
 
 @click.command()
 @click.argument("sources", nargs=-1, required=True)
-@click.option("--model", required=True, metavar="MODEL", help="Checkpoint folder or hub id.")
-@click.option("--draft", multiple=True, metavar="ngram|HEAD|MODEL", help="A drafter to compare; may be repeated.")
-@click.option("--draft-vocab", default="full", show_default=True, metavar="N,SHARE,full", help="Sizes to compare.")
+@model_option
+@click.option(
+    "--draft",
+    multiple=True,
+    metavar="none|ngram|HEAD|MODEL",
+    help="A drafter to compare; may be repeated. If left out: for demo ngram and its own head, else none.",
+)
+@click.option("--draft-vocab", metavar="N,SHARE,full", help=f"Sizes to compare; full, or for demo's own {OWN_SIZES}.")
 @click.option("--ranking", metavar="FILE", help="Ranking that the sizes are taken from.")
 @click.option("--field", default="text", show_default=True, help="Field of the sources that holds the prompt.")
 @click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="Prompts to run.")
@@ -44,7 +51,7 @@ Rows = list[dict[str, Any]]
 def bench(
     model: str,
     draft: tuple[str, ...],
-    draft_vocab: str,
+    draft_vocab: str | None,
     ranking: str | None,
     draft_noise: bool,
     plot: str | None,
@@ -61,12 +68,14 @@ def bench(
 
     if plot is not None:
         check_plot(plot)
+    if model == shipped.NAME and not draft:
+        draft, ranking, draft_vocab = ("ngram", shipped.NAME), ranking or shipped.NAME, draft_vocab or OWN_SIZES
     params = SamplingParams(**take(options, ("max_tokens", "temperature", "top_p", "seed")))
     reading = take(options, ("sources", "field", "limit", "skip", "prompt_tokens"))
     tree = take(options, ("num_speculative_tokens", "tree_depth", "tree_width"))
     plain = LLM(model, **options)
     prompts = _prompts(plain, **reading)
-    drafted = _drafted(plain, draft, draft_vocab.split(","), ranking, tree, draft_noise)
+    drafted = _drafted(plain, draft, (draft_vocab or "full").split(","), ranking, tree, draft_noise)
     methods = [Method(PLAIN, plain), *drafted]
     *_, rows = _followed(compare(methods, prompts, params), len(prompts))
     _print(rows)
@@ -80,12 +89,14 @@ def bench(
 def _drafted(
     plain: LLM, drafts: tuple[str, ...], sizes: list[str], ranking: str | None, tree: dict[str, int], noise: bool
 ) -> list[Method]:
-    from frspec.bench.compare import Method
+    from frspec.bench.compare import PLAIN, Method
     from frspec.speculation.growth import TreeShape
 
     shape = TreeShape(tree["num_speculative_tokens"], tree["tree_depth"], tree["tree_width"])
     methods = []
     for draft in drafts:
+        if draft == PLAIN:
+            continue
         if draft == "ngram":
             methods.append(Method(draft, plain.with_draft(draft, shape=shape)))
             continue

@@ -12,12 +12,21 @@ import click
 
 from frspec.cli.conversations import Conversation, read_conversation, template_variables
 from frspec.cli.figures import plural
-from frspec.cli.options import SAMPLING, draft_options, model_options, sampling_options, take, tree_options
+from frspec.cli.options import (
+    SAMPLING,
+    draft_options,
+    model_option,
+    model_options,
+    sampling_options,
+    take,
+    tree_options,
+    with_own_draft,
+)
 from frspec.errors import UserError
 
 
 @click.command()
-@click.option("--model", required=True, metavar="MODEL", help="Checkpoint folder or hub id, with a chat template.")
+@model_option
 @click.option("--system", metavar="TEXT", help="System message at the beginning.")
 @click.option("--messages", metavar="FILE", help="Resume a conversation: what /save wrote.")
 @click.option("--chat-template-kwargs", metavar="JSON", help="Variables for the chat template.")
@@ -54,6 +63,7 @@ def chat(
     from frspec.types import SamplingParams
 
     params = SamplingParams(**take(options, SAMPLING))
+    options = with_own_draft(model, options)
     title = [model, *([f"draft {options['draft']}"] if options["draft"] else [])]
     title += [f"{plural(len(history), 'message')} so far"] if history else []
     llm = LLM(model, enable_prefix_caching=True, **options)

@@ -16,14 +16,14 @@ def _size(ctx: click.Context, param: click.Parameter, value: str | None) -> int 
 
 
 @click.command()
-@click.argument("ranking", type=click.Path(path_type=Path))
+@click.argument("ranking")
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True,
               help="The list to write: .pt (FR-Spec, SGLang), .json or .txt.")  # fmt: skip
 @click.option("--size", callback=_size, metavar="N|SHARE", help="How many ids, or the share to cover; all by default.")
-def convert(ranking: Path, output: Path, size: int | float | None) -> None:
+def convert(ranking: str, output: Path, size: int | float | None) -> None:
     """Write the most frequent ids of RANKING as the list that other programs read.
 
-    RANKING may itself be such a list. The list keeps no counts, no fingerprint and no provenance.
+    RANKING may itself be such a list, or demo. The list keeps no counts, no fingerprint and no provenance.
     """
     from frspec.ranking.formats import write_ids
     from frspec.ranking.ranking import Ranking

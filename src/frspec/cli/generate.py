@@ -19,11 +19,13 @@ from frspec.cli.options import (
     REPORT,
     SAMPLING,
     draft_options,
+    model_option,
     model_options,
     report_options,
     sampling_options,
     take,
     tree_options,
+    with_own_draft,
 )
 from frspec.errors import UserError
 
@@ -34,7 +36,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("prompt", required=False)
-@click.option("--model", required=True, metavar="MODEL", help="Checkpoint folder or hub id.")
+@model_option
 @click.option("--prompt-file", metavar="FILE", help="Read the prompt from a file.")
 @click.option(
     "--messages", metavar="FILE", help="A conversation: JSON list of {role, content}; uses the chat template."
@@ -71,7 +73,7 @@ def generate(
     from frspec.types import SamplingParams
 
     params = SamplingParams(**take(options, SAMPLING + REPORT))
-    llm = LLM(model, **options)
+    llm = LLM(model, **with_own_draft(model, options))
     source = llm.chat_prompt(talk, chat_template_kwargs=variables) if talk is not None else text
     assert source is not None
     output, interrupted = _follow(llm, source, params, show=not as_json and params.n == 1)

@@ -10,6 +10,8 @@ from typing import Any, TypeVar
 
 import click
 
+from frspec import shipped
+
 TOP_P = "Only the likeliest tokens that make up this share; 1 is off."
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -21,6 +23,17 @@ def _stack(*options: Callable[[Command], Command]) -> Callable[[Command], Comman
         return command
 
     return decorate
+
+
+def model_option(command: Command) -> Command:
+    """Which model; the one that comes with frspec unless another is named."""
+    return click.option(
+        "--model",
+        default=shipped.NAME,
+        show_default=True,
+        metavar="MODEL",
+        help="Checkpoint folder, hub id, or demo: the model that comes with frspec.",
+    )(command)
 
 
 def place_options(command: Command) -> Command:
@@ -70,7 +83,11 @@ def tree_options(command: Command) -> Command:
 def draft_options(command: Command) -> Command:
     """The drafter and its vocabulary."""
     return _stack(
-        click.option("--draft", metavar="ngram|HEAD|MODEL", help="What drafts; none if left out."),
+        click.option(
+            "--draft",
+            metavar="none|ngram|HEAD|MODEL",
+            help="What drafts. If left out: for demo its own head with its own ranking, else none.",
+        ),
         click.option(
             "--draft-vocab", metavar="N|SHARE|full|FILE", help="Part of the vocabulary the draft head searches."
         ),
@@ -135,6 +152,18 @@ SAMPLING = (
     "allowed_token_ids",
 )  # fmt: skip
 REPORT = ("n", "logprobs", "prompt_logprobs")
+
+
+def with_own_draft(model: str, options: dict[str, Any]) -> dict[str, Any]:
+    """``options``, in which the shipped model drafts with its own head and ranking if nothing was said to draft.
+
+    A ranking that was named stays, and so does a --draft-vocab that is itself a file.
+    """
+    if model != shipped.NAME or options["draft"] is not None:
+        return options
+    vocabulary, ranking = options["draft_vocab"], options["ranking"]
+    sized = vocabulary is None or vocabulary == "full" or vocabulary.replace(".", "", 1).isdigit()
+    return {**options, "draft": shipped.NAME, "ranking": shipped.NAME if ranking is None and sized else ranking}
 
 
 def take(options: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:

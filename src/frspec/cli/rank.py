@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option("--tokenizer", "name", required=True, help="Checkpoint folder, hub id, tokenizer.json or *.tiktoken.")
+@click.option(
+    "--tokenizer", "name", required=True, help="Checkpoint folder, hub id, demo, tokenizer.json or *.tiktoken."
+)
 @click.argument("sources", nargs=-1, required=True)
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="The ranking to write.")
 @click.option("--field", default="text", show_default=True, help="Where JSON Lines and Parquet keep the text.")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -16,19 +15,20 @@ ROWS = 8
 
 
 @click.command()
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead.")
-def show(file: Path, as_json: bool) -> None:
+def show(file: str, as_json: bool) -> None:
     """Print a ranking's provenance and how much of its corpus each size covers.
 
-    FILE is a ranking, or an id list of FR-Spec or SGLang (.pt, JSON, or one id a line).
+    FILE is a ranking, an id list of FR-Spec or SGLang (.pt, JSON, or one id a line), or demo: the ranking that comes
+    with frspec.
     """
     from frspec.ranking.ranking import Ranking
 
     ranking = Ranking.load(file)
     about = _about(ranking)
     if as_json:
-        click.echo(json.dumps({"file": str(file), **about}))
+        click.echo(json.dumps({"file": file, **about}))
     else:
         _print(file, about)
 
@@ -50,7 +50,7 @@ def _about(ranking: Ranking) -> dict[str, Any]:
     return {**about, "coverage": sizes, "covering": shares}
 
 
-def _print(file: Path, about: dict[str, Any]) -> None:
+def _print(file: str, about: dict[str, Any]) -> None:
     from rich.console import Console
     from rich.table import Table
 
@@ -59,7 +59,7 @@ def _print(file: Path, about: dict[str, Any]) -> None:
     for name, value in {"ids": f"{about['ids']:,}", "fingerprint": about["fingerprint"], **about["provenance"]}.items():
         if value is not None:
             facts.add_row(name, _plain(value))
-    console.print(str(file), style="bold")
+    console.print(file, style="bold")
     console.print(facts)
     if not about["counts"]:
         console.print("An id list: its order is known, but no counts, so there is no coverage to show.")

@@ -8,11 +8,12 @@ from typing import Any
 
 import click
 
+from frspec import shipped
 from frspec.cli.options import place_options
 
 
 @click.command()
-@click.argument("model")
+@click.argument("model", default=shipped.NAME)
 @click.option("--data", "sources", multiple=True, required=True, metavar="SOURCE", help="Corpus; may be repeated.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="Folder of the head to write.")
 @click.option("--regenerate", is_flag=True, help="Train on what the model itself writes after the corpus' prompts.")
@@ -32,7 +33,7 @@ from frspec.cli.options import place_options
 @click.option("--revision", metavar="REV", help="Branch, tag or commit of a hub model.")
 @place_options
 def train(model: str, sources: Sequence[str], output: Path, regenerate: bool, **options: Any) -> None:
-    """Train an EAGLE draft head for MODEL and write it to a folder.
+    """Train an EAGLE draft head for MODEL (demo if left out) and write it to a folder.
 
     Kill it whenever you like: the same command goes on where it was and ends with the same head.
     """

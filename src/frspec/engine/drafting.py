@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from frspec import hub
+from frspec import hub, shipped
 from frspec.errors import UserError
 from frspec.models.checkpoint import load_decoder
 from frspec.models.decoder import Decoder
@@ -34,21 +34,21 @@ def make_drafter(
     ranking: str | Path | Ranking | None = None,
     use_noise: bool = True,
 ) -> Drafter | None:
-    """The drafter that ``draft`` names: None, "ngram", or the folder or hub id of an EAGLE head or a model.
+    """The drafter that ``draft`` names: None or "none", "ngram", "demo", or the folder or hub id of a head or a model.
 
     Raises:
         UserError: when it does not fit the target, or a vocabulary is given to a drafter that has no head.
     """
-    if draft is None or draft == "ngram":
+    if draft is None or draft in ("none", "ngram"):
         if draft_vocab is not None or ranking is not None:
             raise UserError(
                 f"a draft vocabulary needs a drafter with a head, and draft is {draft or 'none'}; "
                 "name an EAGLE head or a draft model, or leave draft_vocab and ranking out"
             )
-        return NgramDrafter(shape.nodes) if draft else None
-    folder = hub.resolve(draft)
+        return NgramDrafter(shape.nodes) if draft == "ngram" else None
+    folder = shipped.head() if draft == shipped.NAME else hub.resolve(draft)
     if isinstance(ranking, str | Path):
-        ranking = load_ranking(Path(ranking))
+        ranking = load_ranking(ranking)
     fingerprint = tokenizer.fingerprint if tokenizer and (draft_vocab is not None or ranking is not None) else None
 
     def head(decoder: Decoder) -> DraftHead:

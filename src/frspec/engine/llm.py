@@ -34,10 +34,11 @@ Prompt = str | Sequence[int] | Mapping[str, Any]
 class LLM:
     """A target model, its tokenizer and, if given, a drafter.
 
-    model: a checkpoint folder or hub id. draft: None (plain decoding), "ngram", the folder or hub id of an EAGLE
-    head or of a smaller model with the same vocabulary, or a ``Drafter`` of your own. draft_vocab: which part of
-    the vocabulary a draft head searches: a size, a share of the counts below 1.0, "full", or a ranking or id list
-    (or its path); sizes and shares are taken from ``ranking``. A ranking without a size gives a quarter of the
+    model: a checkpoint folder, hub id, or "demo", the model that comes with frspec. draft: None or "none" (plain
+    decoding, of "demo" too), "ngram", the folder or hub id of an EAGLE head or of a smaller model with the same
+    vocabulary, "demo" (the shipped head), or a ``Drafter`` of your own. draft_vocab: which part of the vocabulary a
+    draft head searches: a size, a share of the counts below 1.0, "full", or a ranking or id list (or its path); sizes
+    and shares are taken from ``ranking``, a file or "demo". A ranking without a size gives a quarter of the
     vocabulary. dtype: "auto" (the checkpoint's), "float32", "bfloat16". device: "auto", "cpu", "cuda".
     num_speculative_tokens, tree_depth, tree_width: how many tokens one pass may verify, how deep, how wide
     (1 is a chain). max_model_len: prompt and output together. max_num_batched_tokens: prompt tokens in one pass.

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from frspec import shipped
 from frspec.artifacts import atomic_path
 from frspec.errors import UserError
 from frspec.ranking.ranking import Ids, Ranking
@@ -51,12 +52,13 @@ def check_ranking_name(path: Path) -> None:
         )
 
 
-def load_ranking(path: Path) -> Ranking:
-    """The ranking in ``path``, or the id list, recognised by content.
+def load_ranking(name: str | Path) -> Ranking:
+    """The ranking in the file ``name``, or the id list, recognised by content; "demo" is the shipped ranking.
 
     Raises:
         UserError: when it is neither, truncated, of another schema, or names an id twice or outside its range.
     """
+    path = shipped.ranking() if name == shipped.NAME else Path(name)
     try:
         with path.open("rb") as file:
             start = file.read(16)

@@ -55,11 +55,11 @@ class Ranking:
         return Ranking(ids, by_id[ids], fingerprint, provenance or {})
 
     @staticmethod
-    def load(path: str | Path) -> Ranking:
-        """The ranking or id list in a file; see ``formats.load_ranking``."""
+    def load(name: str | Path) -> Ranking:
+        """The ranking or id list in a file, or of that name; see ``formats.load_ranking``."""
         from frspec.ranking.formats import load_ranking
 
-        return load_ranking(Path(path))
+        return load_ranking(name)
 
     def save(self, path: str | Path) -> None:
         """Write the ranking to one file, in place of what is there; see ``formats.save_ranking``."""

@@ -90,7 +90,7 @@ def _parse(spec: Spec, ranking: Ranking | None) -> tuple[int | float | str | Non
         try:
             spec = float(spec) if "." in spec and "/" not in spec else int(spec)
         except ValueError:
-            spec = Path(str(spec))
+            spec = Ranking.load(str(spec))
     if isinstance(spec, Path):
         spec = Ranking.load(spec)
     if isinstance(spec, Ranking):

@@ -15,7 +15,7 @@ from typing import Any
 
 from tokenizers import Tokenizer as Backend
 
-from frspec import hub
+from frspec import hub, shipped
 from frspec.errors import UserError
 from frspec.text import folders
 from frspec.text.chat import ChatTemplate, Message, find_templates
@@ -51,7 +51,7 @@ class Tokenizer:
 
     @staticmethod
     def load(name_or_path: str | Path, revision: str | None = None) -> Tokenizer:
-        """The tokenizer of a checkpoint folder, a hub id, a ``tokenizer.json`` or a published tiktoken file.
+        """The tokenizer of a checkpoint folder, a hub id, "demo", a ``tokenizer.json`` or a published tiktoken file.
 
         BOS is put before a text where the ``tokenizer.json`` says so, or, for ``vocab.json`` with ``merges.txt``,
         where ``add_bos_token`` does.
@@ -60,7 +60,7 @@ class Tokenizer:
             UserError: when there is none, or one that could only be approximated.
         """
         path = Path(name_or_path).expanduser()
-        if not path.is_file():
+        if name_or_path == shipped.NAME or not path.is_file():
             return _from_folder(hub.resolve(name_or_path, revision, hub.TOKENIZER_FILES), str(name_or_path))
         if revision is not None:
             raise UserError(f"--revision {revision} goes with a hub id, but {path} is a local file; leave it out")
