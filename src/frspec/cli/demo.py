@@ -11,23 +11,36 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from frspec.cli.options import model_options, take, tree_options
+from frspec import shipped
+from frspec.cli.options import model_option, model_options, take, tree_options
 from frspec.errors import UserError
 
 if TYPE_CHECKING:
     from frspec.engine.llm import LLM
     from frspec.types import RequestOutput, SamplingParams
 
+QUESTION, BEGINNING = "Tell me a story about a dog and a ball.", "Once upon a time"
 WARM_UP = 8
 """Tokens of the run that pays for what only a first run does."""
+NEXT = """\
+next:
+  frspec chat
+  frspec generate PROMPT --model MODEL
+  frspec rank --help"""
+
+ROWS = ("plain", "full drafts", "ranked drafts")
+
+Row = tuple["LLM", "RequestOutput"]
 
 
 @click.command()
-@click.option("--model", required=True, metavar="MODEL", help="Checkpoint folder or hub id.")
-@click.option("--draft", required=True, metavar="HEAD|MODEL", help="EAGLE head or smaller model that drafts.")
-@click.option("--ranking", required=True, metavar="FILE", help="Ranking of the model's tokenizer.")
+@model_option
+@click.option("--draft", metavar="HEAD|MODEL", help="What drafts; demo has its own.")
+@click.option("--ranking", metavar="FILE", help="Ranking of the model's tokenizer; demo has its own.")
 @click.option("--draft-vocab", metavar="N|SHARE", help="Size of the ranked vocabulary; a quarter if left out.")
-@click.option("--prompt", default="Once upon a time", show_default=True, help="What the text begins with.")
+@click.option(
+    "--prompt", metavar="TEXT", help="A question; a beginning to go on with for models without chat template."
+)
 @click.option("--max-tokens", type=int, default=128, show_default=True, help="New tokens, each way.")
 @click.option("--temperature", type=float, default=0.0, show_default=True, help="0 is greedy.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the sampling, the same each way.")
@@ -36,10 +49,10 @@ WARM_UP = 8
 @model_options
 def demo(
     model: str,
-    draft: str,
-    ranking: str,
+    draft: str | None,
+    ranking: str | None,
     draft_vocab: str | None,
-    prompt: str,
+    prompt: str | None,
     colour: bool | None,
     **options: Any,
 ) -> None:
@@ -47,6 +60,10 @@ def demo(
 
     Text that accepted drafts brought is shown in another colour.
     """
+    if model == shipped.NAME:
+        draft, ranking = draft or shipped.NAME, ranking or shipped.NAME
+    if draft is None or ranking is None:
+        raise UserError(f"to show drafting for {model} name what drafts and a ranking: --draft HEAD --ranking FILE")
     from frspec.cli.terminal import wants_colour
     from frspec.engine.llm import LLM
     from frspec.speculation.growth import TreeShape
@@ -55,49 +72,71 @@ def demo(
     params = SamplingParams(**take(options, ("max_tokens", "temperature", "seed")))
     tree = take(options, ("num_speculative_tokens", "tree_depth", "tree_width"))
     shape = TreeShape(tree["num_speculative_tokens"], tree["tree_depth"], tree["tree_width"])
+    coloured = wants_colour(colour, sys.stdout)
     plain = LLM(model, **options)
     ways = {
         "plain decoding": plain,
         "drafts from the full vocabulary": plain.with_draft(draft, "full", shape=shape),
         "drafts from the ranked vocabulary": plain.with_draft(draft, draft_vocab, ranking, shape),
     }
+    source, opening = _begin(plain, prompt)
     rows = []
     for name, llm in ways.items():
-        print(f"\n── {name} ──\n{prompt}", end="", flush=True)
-        rows.append((name, llm, _show(llm, prompt, params, wants_colour(colour, sys.stdout))))
-    _print(rows)
-    if len({tuple(output.outputs[0].token_ids) for _, _, output in rows}) > 1:
-        raise UserError("the outputs differ: near-ties of a 16-bit model can do that; --exact rules it out")
+        print(f"\n── {name} ──", flush=True)
+        rows.append((llm, _show(llm, source, opening, params, coloured)))
+    _conclude(rows, coloured)
 
 
-def _show(llm: LLM, prompt: str, params: SamplingParams, colour: bool) -> RequestOutput:
+def _begin(llm: LLM, prompt: str | None) -> tuple[Any, str]:
+    """What the model reads, and what is shown of it before its text."""
+    if llm.get_tokenizer().chat_template is None:
+        text = prompt or BEGINNING
+        return text, text
+    question = prompt or QUESTION
+    return llm.chat_prompt([{"role": "user", "content": question}]), f"> {question}\n\n"
+
+
+def _show(llm: LLM, source: Any, opening: str, params: SamplingParams, colour: bool) -> RequestOutput:
     from frspec.cli.streaming import Stream
 
-    llm.with_draft(llm.engine.drafter).generate(prompt, replace(params, max_tokens=WARM_UP))
+    llm.with_draft(llm.engine.drafter).generate(source, replace(params, max_tokens=WARM_UP))
     stream, output = Stream(sys.stdout, llm.get_tokenizer(), colour), None
-    for output in llm.stream(prompt, params):
+    stream.open(opening)
+    for output in llm.stream(source, params):
         stream.show(output)
     stream.end()
     assert output is not None
     return output
 
 
-def _print(rows: list[tuple[str, LLM, RequestOutput]]) -> None:
+def _conclude(rows: list[Row], colour: bool) -> None:
     """The table, whether all texts are the same, and what to try next."""
     from rich.console import Console
+
+    console = Console(markup=False, emoji=False, highlight=False, color_system="auto" if colour else None)
+    same = len({tuple(output.outputs[0].token_ids) for _, output in rows}) == 1
+    print()
+    console.print(_table(rows))
+    console.print("per pass: tokens that one pass of the model yields. draft head: its share of the time.", style="dim")
+    print(f"\nidentical output: {'yes' if same else 'no'}\n\n{NEXT}")
+    if not same:
+        raise UserError("the outputs differ: near-ties of a 16-bit model can do that; --exact rules it out")
+
+
+def _table(rows: list[Row]) -> Any:
+    """Narrow enough for a terminal of 40 columns."""
+    from rich import box
     from rich.table import Table
 
-    table, plain = Table(), rows[0][2].metrics.tokens_per_second
-    for heading in ("", "tok/s", "× plain", "per pass", "draft head"):
-        table.add_column(heading, justify="left" if not heading else "right")
-    for name, llm, output in rows:
+    table, plain = (
+        Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0)),
+        rows[0][1].metrics.tokens_per_second,
+    )
+    for heading in ("", "tok/s", "×\nplain", "per\npass", "draft\nhead"):
+        table.add_column(heading, justify="right" if heading else "left", no_wrap=True)
+    for name, (llm, output) in zip(ROWS, rows, strict=True):
         seconds, rate = llm.engine.clock.seconds, output.metrics.tokens_per_second
         share = seconds.get("draft head", 0.0) / (sum(seconds.values()) or 1.0)
-        length = output.metrics.mean_acceptance_length
         ratio = f"{rate / plain:.2f}" if plain else "–"
-        table.add_row(name, f"{rate:.0f}", ratio, f"{length:.2f}", f"{share:.0%}")
-    print()
-    Console().print(table)
-    texts = {tuple(output.outputs[0].token_ids) for _, _, output in rows}
-    print(f"identical output: {'yes' if len(texts) == 1 else 'no'}")
-    print("\nnext: frspec chat --model MODEL      frspec generate PROMPT --model MODEL      frspec rank --help")
+        table.add_row(name, f"{rate:.0f}", ratio, f"{output.metrics.mean_acceptance_length:.2f}", f"{share:.0%}")
+    return table

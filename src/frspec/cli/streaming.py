@@ -62,6 +62,10 @@ class Stream:
     def __init__(self, out: TextIO, tokenizer: Tokenizer, colour: bool) -> None:
         self._drafted, self._writer = Drafted(tokenizer), Writer(out, colour)
 
+    def open(self, text: str) -> None:
+        """Write what the completion goes on from."""
+        self._writer.write(text)
+
     def show(self, output: RequestOutput) -> None:
         """Write what is new in this snapshot."""
         for text, drafted in self._drafted.pieces(output):
