@@ -38,7 +38,7 @@ def test_methods_side_by_side(stories: Path, files: Path, noise: str) -> None:
     )  # fmt: skip
     assert done.exit_code == 0, done.output
     table = json.loads(done.stdout.splitlines()[-1])
-    assert [row["method"] for row in table["methods"]] == ["none", "ngram", "eagle full", "eagle 64"]
+    assert [row["method"] for row in table["methods"]] == ["plain", "ngram", "eagle full", "eagle 64"]
     for row in table["methods"]:
         assert row["identical_outputs"] == row["outputs"] == 3
         assert row["mean_acceptance_length"] >= 1
@@ -59,7 +59,7 @@ def test_two_heads_have_two_names(stories: Path, files: Path) -> None:
     done = CliRunner().invoke(bench, [*arguments, "--draft", head, "--draft", str(stories)])
     assert done.exit_code == 0, done.output
     names = [row["method"] for row in json.loads(done.stdout.splitlines()[-1])["methods"]]
-    assert names == ["none", f"eagle {head} full", f"model {stories} full"]
+    assert names == ["plain", f"eagle {head} full", f"model {stories} full"]
 
 
 def test_no_prompts(stories: Path, files: Path) -> None:

@@ -13,6 +13,8 @@ from typing import Any
 from frspec.artifacts import atomic_path, check_place
 from frspec.errors import UserError
 
+OWN, PEER = "#3b6ea5", "#c98b3c"
+
 
 def check_plot(file: str) -> None:
     """Make sure, before anything is measured, that ``draw`` will be able to.
@@ -36,12 +38,12 @@ def draw(rows: Sequence[dict[str, Any]], title: str, file: str) -> None:
     panels = figure.subplots(1, 2, sharey=True)
     columns = (("ratio_to_plain", "speed, × plain decoding"), ("mean_acceptance_length", "mean acceptance length"))
     for panel, (key, label) in zip(panels, columns, strict=True):
-        values = [row[key] for row in rows]
-        bars = panel.barh(names, values, color=["#888888", *["#3b6ea5"] * (len(rows) - 1)])
+        values = [row[key] or 0.0 for row in rows]
+        bars = panel.barh(names, values, color=["#888888", *(PEER if row["peer"] else OWN for row in rows[1:])])
         panel.bar_label(bars, fmt="%.2f", padding=3)
         panel.axvline(1.0, color="black", linewidth=0.8)
         panel.set_xlabel(label)
-        panel.set_xlim(0, max(values) * 1.18)
+        panel.set_xlim(0, max(1.0, *values) * 1.18)
     panels[0].invert_yaxis()
     figure.suptitle(title)
     with atomic_path(Path(file)) as temporary:

@@ -1,0 +1,74 @@
+"""What is compared: something that continues a prompt, and what one such run took.
+
+Knows: token ids, seconds. Does not know: tables, other methods, where prompts come from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+from frspec.engine.llm import LLM
+from frspec.types import SamplingParams, StepStats
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One prompt continued once.
+
+    token_ids: what was written, up to and with the end of sequence, nothing after it. first_token_seconds: from the
+    call to the first token or tokens; reading the prompt is all of it. decode_seconds: from there to the last token.
+    stats: of that time, so ``emitted`` leaves out what came first; ``target_passes`` are the bursts that tokens came
+    in. time_split: the seconds of that time by what they went into, where the method can tell.
+    """
+
+    token_ids: list[int]
+    first_token_seconds: float
+    decode_seconds: float
+    stats: StepStats
+    time_split: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def tokens_per_second(self) -> float | None:
+        """Decoding speed, or None where nothing came after the first token."""
+        return self.stats.emitted / self.decode_seconds if self.stats.emitted and self.decode_seconds else None
+
+
+class Method(Protocol):
+    """One row of the table; ``peer``: the work of another program, whose sampling noise is its own."""
+
+    name: str
+    peer: bool
+
+    def run(self, prompt: Sequence[int], params: SamplingParams) -> Sample:
+        """Continue ``prompt``; of ``params``, ``max_tokens``, ``temperature``, ``top_p`` and ``seed`` count."""
+        ...
+
+
+class OwnMethod:
+    """frspec with or without a drafter; ``llm`` shares its target with the others'.
+
+    It is timed through ``LLM.stream``, and writes no text: peers are asked for ids too.
+    """
+
+    peer = False
+
+    def __init__(self, name: str, llm: LLM) -> None:
+        self.name, self.llm = name, llm
+
+    def run(self, prompt: Sequence[int], params: SamplingParams) -> Sample:
+        """Continue ``prompt``."""
+        clock = self.llm.engine.clock
+        outputs = self.llm.stream({"prompt_token_ids": list(prompt)}, replace(params, detokenize=False))
+        output = next(outputs)
+        before = clock.seconds  # the prompt is read, the first token is there
+        while (longer := next(outputs, None)) is not None:
+            output = longer
+        metrics = output.metrics
+        split = {name: seconds - before.get(name, 0.0) for name, seconds in clock.seconds.items()}
+        stats = StepStats()
+        stats.add(metrics)
+        return Sample(
+            output.outputs[0].token_ids, metrics.time_to_first_token or 0.0, metrics.decode_seconds, stats, split
+        )
