@@ -1,10 +1,14 @@
 """``frspec bench`` on a real model: the table adds up, and says so in one JSON object."""
 
 import json
+import platform
+import statistics
+import sys
 from pathlib import Path
 
 import pytest
 import torch
+import transformers
 from click.testing import CliRunner
 
 from frspec.cli.bench import bench
@@ -65,3 +69,84 @@ def test_two_heads_have_two_names(stories: Path, files: Path) -> None:
 def test_no_prompts(stories: Path, files: Path) -> None:
     done = CliRunner().invoke(bench, [str(files / "texts.jsonl"), "--model", str(stories), "--skip", "10"])
     assert isinstance(done.exception, UserError)
+
+
+def run(stories: Path, files: Path, *arguments: str) -> tuple[dict, str]:
+    """The last line of stdout, read, and stderr."""
+    words = [str(files / "texts.jsonl"), "--model", str(stories), *arguments]
+    done = CliRunner().invoke(bench, words, catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    return json.loads(done.stdout.splitlines()[-1]), done.stderr
+
+
+def test_peers_in_the_same_run(stories: Path, files: Path, tmp_path: Path) -> None:
+    peers = ["transformers", "transformers-prompt-lookup"]
+    words = [word for peer in peers for word in ("--peer", peer)]
+    file = tmp_path / "result.json"
+    result, stderr = run(stories, files, "--draft", "ngram", *words, "--max-tokens", "20", "-o", str(file))
+    assert stderr == ""
+    assert [row["method"] for row in result["methods"]] == ["plain", "ngram", *peers]
+    assert [row["peer"] for row in result["methods"]] == [False, False, True, True]
+    for row in result["methods"]:
+        assert (row["identical_outputs"], row["differences"]) == (3, [])
+        assert (
+            row["tokens_per_second_quartiles"][0] <= row["tokens_per_second"] <= row["tokens_per_second_quartiles"][1]
+        )
+        assert row["first_token_seconds"] > 0
+        assert row["ratio_to_plain"] > 0
+    assert len({row["tokens"] for row in result["methods"]}) == 1
+    machine = result["machine"]
+    assert machine["versions"]["transformers"] == transformers.__version__
+    assert machine["versions"]["torch"] == torch.__version__
+    assert (machine["threads"], machine["dtype"]) == (torch.get_num_threads(), "float32")
+    assert machine["python"] == platform.python_version()
+    whole = json.loads(file.read_text())
+    assert {key: whole[key] for key in result} == result
+    assert whole["provenance"]["program"].startswith("frspec ")
+    assert len(whole["prompt_token_ids"]) == 3
+    for row in result["methods"]:
+        samples = whole["samples"][row["method"]]
+        assert sum(len(sample["token_ids"]) for sample in samples) == row["tokens"]
+        speeds = [sample["stats"]["emitted"] / sample["decode_seconds"] for sample in samples]
+        assert statistics.median(speeds) == pytest.approx(row["tokens_per_second"], abs=0.06)
+
+
+def test_a_peer_above_temperature_0_is_not_called_identical(stories: Path, files: Path) -> None:
+    result, _ = run(stories, files, "--peer", "transformers", "--max-tokens", "6", "--temperature", "1")
+    own, peer = result["methods"]
+    assert (own["identical_outputs"], peer["identical_outputs"], peer["differences"]) == (3, None, None)
+    assert peer["ratio_to_plain"] > 0
+
+
+def test_a_peer_that_is_not_installed_is_named(stories: Path, files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "transformers", None)
+    monkeypatch.delitem(sys.modules, "frspec.bench.peers.transformers_peer", raising=False)
+    result, stderr = run(stories, files, "--peer", "transformers", "--max-tokens", "3")
+    assert stderr == "frspec: transformers is left out: transformers is not installed (pip install transformers)\n"
+    assert result["left_out"] == {"transformers": "transformers is not installed (pip install transformers)"}
+    assert [row["method"] for row in result["methods"]] == ["plain"]
+    assert "transformers" not in result["machine"]["versions"]
+
+
+def test_one_new_token_has_no_speed(stories: Path, files: Path) -> None:
+    words = ("--draft", "ngram", "--draft", "ngram", "--draft", "none", "--max-tokens", "1")
+    result, _ = run(stories, files, *words, "--plot", str(files / "empty.svg"))
+    assert [row["method"] for row in result["methods"]] == ["plain", "ngram"]
+    assert {row["tokens_per_second"] for row in result["methods"]} == {None}
+    assert all(row["tokens"] == row["identical_outputs"] == 3 for row in result["methods"])
+
+
+REFUSED = {
+    "the peers are transformers, transformers-prompt-lookup": ["--peer", "vllm"],
+    "cut prompts with --prompt-tokens": ["--max-model-len", "5"],
+    "cannot write": ["--output", "texts.jsonl/result.json"],
+}
+
+
+@pytest.mark.parametrize("message", REFUSED)
+def test_what_cannot_be_measured_is_refused(stories: Path, files: Path, message: str) -> None:
+    words = [word.replace("texts.jsonl", str(files / "texts.jsonl")) for word in REFUSED[message]]
+    done = CliRunner().invoke(bench, [str(files / "texts.jsonl"), "--model", str(stories), *words])
+    assert isinstance(done.exception, UserError)
+    assert message in str(done.exception)
+    assert "\n" not in str(done.exception)
