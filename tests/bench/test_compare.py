@@ -35,14 +35,36 @@ def test_warm_up_on_other_prompts() -> None:
 def test_turns_prompt_by_prompt_in_changing_order() -> None:
     diary: list[tuple[str, list[int], SamplingParams]] = []
     names, done = ["one", "two", "three"], list[int]()
-    samples = compare([Recorder(name, diary) for name in names], PROMPTS, SamplingParams(seed=7), done.append)
+    samples, failed = compare([Recorder(name, diary) for name in names], PROMPTS, SamplingParams(seed=7), done.append)
     assert {name: len(taken) for name, taken in samples.items()} == dict.fromkeys(names, len(PROMPTS))
+    assert failed == {}
     assert done == list(range(1, len(PROMPTS) + 1))
     rounds = [diary[start : start + 3] for start in range(0, len(diary), 3)]
     for number, turn in enumerate(rounds):
         assert {name for name, _, _ in turn} == set(names)
         assert all(prompt == PROMPTS[number] and params.seed == 7 + number for _, prompt, params in turn)
     assert {turn[0][0] for turn in rounds} == set(names)
+
+
+@pytest.mark.parametrize("peer", [True, False])
+def test_a_peer_that_fails_on_the_way_leaves_no_row(peer: bool) -> None:
+    class Fragile(Recorder):
+        def run(self, prompt: Sequence[int], params: SamplingParams) -> Sample:
+            if prompt == PROMPTS[5]:
+                raise ValueError("lost\nat prompt 5")
+            return super().run(prompt, params)
+
+    fragile = Fragile("fragile", [])
+    fragile.peer = peer
+    methods = [Recorder("one", []), fragile]
+    if not peer:
+        with pytest.raises(ValueError, match="lost"):
+            compare(methods, PROMPTS, SamplingParams(seed=0))
+        return
+    samples, failed = compare(methods, PROMPTS, SamplingParams(seed=0))
+    assert list(samples) == ["one"]
+    assert len(samples["one"]) == len(PROMPTS)
+    assert failed == {"fragile": "it failed (ValueError: lost)"}
 
 
 def sample(emitted: int, seconds: float, passes: int, first: float = 0.5, **split: float) -> Sample:

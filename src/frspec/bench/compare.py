@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from frspec.bench.methods import Method, Sample
+from frspec.bench.peers import failure
 from frspec.types import SamplingParams
 
 Samples = dict[str, list[Sample]]
@@ -33,16 +34,24 @@ def compare(
     prompts: Sequence[Sequence[int]],
     params: SamplingParams,
     progress: Callable[[int], None] = lambda _done: None,
-) -> Samples:
-    """Every method's samples, one for each prompt, by its name.
+) -> tuple[Samples, dict[str, str]]:
+    """Every method's samples, one for each prompt, by its name; and why a peer that failed on one has none.
 
     Prompt ``i`` is sampled with seed ``params.seed + i`` by every method. ``progress`` hears how many prompts are done.
     """
     samples: Samples = {method.name: [] for method in methods}
+    failed = dict[str, str]()
     order, shuffle = list(methods), random.Random(0)
     for done, prompt in enumerate(prompts):
         shuffle.shuffle(order)
-        for method in order:
-            samples[method.name].append(method.run(prompt, replace(params, seed=(params.seed or 0) + done)))
+        for method in list(order):
+            try:
+                samples[method.name].append(method.run(prompt, replace(params, seed=(params.seed or 0) + done)))
+            except Exception as error:
+                if not method.peer:
+                    raise
+                order.remove(method)
+                del samples[method.name]
+                failed[method.name] = failure(method.name, error)
         progress(done + 1)
-    return samples
+    return samples, failed

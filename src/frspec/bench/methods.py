@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from time import perf_counter
 from typing import Protocol
 
 from frspec.engine.llm import LLM
@@ -18,7 +19,7 @@ class Sample:
     """One prompt continued once.
 
     token_ids: what was written, up to and with the end of sequence, nothing after it. first_token_seconds: from the
-    call to the first token or tokens; reading the prompt is all of it. decode_seconds: from there to the last token.
+    call to the first token or tokens: the prompt is read, by a drafter too. decode_seconds: from there to the last.
     stats: of that time, so ``emitted`` leaves out what came first; ``target_passes`` are the bursts that tokens came
     in. time_split: the seconds of that time by what they went into, where the method can tell.
     """
@@ -49,7 +50,7 @@ class Method(Protocol):
 class OwnMethod:
     """frspec with or without a drafter; ``llm`` shares its target with the others'.
 
-    It is timed through ``LLM.stream``, and writes no text: peers are asked for ids too.
+    It is timed as a reader of ``LLM.stream`` sees it, and writes no text: peers are asked for ids too.
     """
 
     peer = False
@@ -59,16 +60,14 @@ class OwnMethod:
 
     def run(self, prompt: Sequence[int], params: SamplingParams) -> Sample:
         """Continue ``prompt``."""
-        clock = self.llm.engine.clock
+        clock, started = self.llm.engine.clock, perf_counter()
         outputs = self.llm.stream({"prompt_token_ids": list(prompt)}, replace(params, detokenize=False))
         output = next(outputs)
-        before = clock.seconds  # the prompt is read, the first token is there
+        before = clock.seconds  # target and drafter have read the prompt, the first token is there
+        first = last = perf_counter()
         while (longer := next(outputs, None)) is not None:
-            output = longer
-        metrics = output.metrics
+            output, last = longer, perf_counter()
         split = {name: seconds - before.get(name, 0.0) for name, seconds in clock.seconds.items()}
         stats = StepStats()
-        stats.add(metrics)
-        return Sample(
-            output.outputs[0].token_ids, metrics.time_to_first_token or 0.0, metrics.decode_seconds, stats, split
-        )
+        stats.add(output.metrics)
+        return Sample(output.outputs[0].token_ids, first - started, last - first, stats, split)

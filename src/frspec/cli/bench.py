@@ -88,14 +88,15 @@ def bench(
     for method in methods:
         warm_up(method, prompts, params)
     peers, missing = ready(peer, _subject(plain, options), lambda method: warm_up(method, prompts, params))
-    for name, why in missing.items():
-        print(f"frspec: {name} is left out: {why}", file=sys.stderr)
-    samples = compare([*methods, *peers], prompts, params, lambda done: _show(done, len(prompts)))
+    _report(missing)
+    samples, failed = compare([*methods, *peers], prompts, params, lambda done: _show(done, len(prompts)))
+    _report(failed)
+    peers = [method for method in peers if method.name in samples]
     table = rows(plain.engine.target, [*methods, *peers], prompts, samples, params)
     print_table(table)
     settings = {"model": model, "prompts": len(prompts), "temperature": params.temperature, "top_p": params.top_p}
     settings |= {"max_tokens": params.max_tokens, "seed": params.seed, **drafting}
-    result = {**settings, "machine": _machine(plain, peers), "left_out": missing, "methods": table}
+    result = {**settings, "machine": _machine(plain, peers), "left_out": missing | failed, "methods": table}
     if output is not None:
         _write(Path(output), result, prompts, samples)
     if plot is not None:
@@ -150,6 +151,11 @@ def _subject(plain: LLM, options: dict[str, Any]) -> Subject:
     target = plain.engine.target
     folder = hub.resolve(options["model"], options["revision"])
     return Subject(folder, target.dtype, target.device, plain.config.stop_token_ids, plain.max_model_len)
+
+
+def _report(left_out: dict[str, str]) -> None:
+    for name, why in left_out.items():
+        print(f"frspec: {name} is left out: {why}", file=sys.stderr)
 
 
 def _show(done: int, total: int) -> None:

@@ -65,8 +65,13 @@ def ready(
         except ModuleNotFoundError as error:
             missing[name] = f"{error.name} is not installed (pip install {package})"
         except Exception as error:
-            log.debug("peer %s", name, exc_info=error)
-            missing[name] = f"it failed ({type(error).__name__}: {(str(error).splitlines() or [''])[0]})"
+            missing[name] = failure(name, error)
         else:
             methods.append(method)
     return methods, missing
+
+
+def failure(name: str, error: Exception) -> str:
+    """Why the peer is left out, in one line; the rest goes to the log."""
+    log.debug("peer %s failed", name, exc_info=error)
+    return f"it failed ({type(error).__name__}: {(str(error).splitlines() or [''])[0]})"
