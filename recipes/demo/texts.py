@@ -47,15 +47,18 @@ class Source:
 
 def split(source: Source, folder: Path) -> tuple[list[Document], list[Document]]:
     """Training documents, repeats included, and held-out ones in their first form."""
+    training, held_out = all_forms(source, folder)
+    seen = (forms[turn % len(forms)] for forms in training for turn in range(source.repeats) if forms)
+    return list(seen), [forms[0] for forms in held_out if forms]
+
+
+def all_forms(source: Source, folder: Path) -> tuple[list[list[Document]], list[list[Document]]]:
+    """Every form of each training text, and of each held-out one."""
     file = folder / f"{source.name}.jsonl.xz"
     texts = [text for document in read_documents(file) for text in document.texts()]
-    training, held_out = [], []
-    for number, forms in enumerate(source.forms(texts)):
-        if number % HELD_OUT == HELD_OUT - 1:
-            held_out += [_document(file, number, form) for form in forms[:1]]
-        else:
-            training += [_document(file, number, forms[turn % len(forms)]) for turn in range(source.repeats) if forms]
-    return training, held_out
+    made = [[_document(file, n, form) for form in forms] for n, forms in enumerate(source.forms(texts))]
+    held_out = made[HELD_OUT - 1 :: HELD_OUT]
+    return [forms for n, forms in enumerate(made) if n % HELD_OUT != HELD_OUT - 1], held_out
 
 
 def _document(file: Path, number: int, form: str | list[Message]) -> Document:

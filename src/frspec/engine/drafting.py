@@ -53,7 +53,7 @@ def make_drafter(
 
     def head(decoder: Decoder) -> DraftHead:
         rows = min(target.config.vocab_size, decoder.config.vocab_size)
-        vocabulary = DraftVocabulary.build(draft_vocab, ranking, _always(target, tokenizer), rows, fingerprint)
+        vocabulary = DraftVocabulary.build(draft_vocab, ranking, always(target, tokenizer), rows, fingerprint)
         return DraftHead.of(decoder, vocabulary, use_noise)
 
     if is_eagle(folder):
@@ -69,6 +69,6 @@ def make_drafter(
     return ModelDrafter(decoder, head(decoder), shape)
 
 
-def _always(target: Decoder, tokenizer: Tokenizer | None) -> Iterable[int]:
+def always(target: Decoder, tokenizer: Tokenizer | None) -> Iterable[int]:
     """Ids no draft vocabulary may miss: without them a draft could never reach the end of a turn."""
     return {*target.config.stop_token_ids, *(tokenizer.control_ids() if tokenizer else ())}

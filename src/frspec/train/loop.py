@@ -5,7 +5,8 @@ Knows: optimiser, schedule, when to save and to measure. Does not know: where to
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
@@ -13,6 +14,7 @@ from time import perf_counter
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from frspec.engine.llm import LLM
 from frspec.errors import UserError
@@ -22,7 +24,7 @@ from frspec.train.corpus import Corpus, batches, generator
 from frspec.train.loss import Loss
 from frspec.train.schedule import learning_rate
 from frspec.train.state import State, clear_leftovers
-from frspec.train.step import Batch, backward
+from frspec.train.step import Batch, gradients
 
 BETAS, CLIP = (0.9, 0.95), 0.5
 SAVE_SECONDS = 15.0
@@ -34,10 +36,14 @@ NOISE, INIT = 1, 2
 
 @dataclass(frozen=True)
 class Settings:
-    """What a run does; a change of any of it is another run. Lengths in tokens, ``noise`` in feature units."""
+    """What a run does; a change of any of it is another run. Lengths in tokens, ``noise`` in feature units.
+
+    Every step's tokens are worked on in ``workers`` parts side by side, a thread each.
+    """
 
     steps: int
     batch_tokens: int
+    workers: int
     seq_len: int
     learning_rate: float
     noise: float
@@ -45,8 +51,14 @@ class Settings:
     eval_every: int
 
     def __post_init__(self) -> None:
-        if self.seq_len > self.batch_tokens:
-            raise UserError(f"seq_len {self.seq_len} is above batch_tokens {self.batch_tokens}; lower it")
+        if self.seq_len > self.part:
+            shared = f" shared by {self.workers} workers" if self.workers > 1 else ""
+            raise UserError(f"seq_len {self.seq_len} is above batch_tokens {self.batch_tokens}{shared}; lower it")
+
+    @property
+    def part(self) -> int:
+        """Tokens of one worker's part of a step, filling included."""
+        return self.batch_tokens // self.workers
 
 
 @dataclass(frozen=True)
@@ -62,14 +74,23 @@ class Progress:
 class Trainer:
     """Trains one head for ``llm``'s target; ``file`` keeps the state between processes.
 
-    ``prompts``: what acceptance is measured on, none to leave it out. ``saved``: the step a new process would go on
-    after. An interrupt may strike inside a step, so it never causes a save.
+    ``rows`` [V', H]: the part of the LM head that the token loss is over. ``prompts``: what acceptance is measured on,
+    none to leave it out. ``saved``: the step a new process would go on after. An interrupt may strike inside a step,
+    so it never causes a save.
     """
 
     def __init__(
-        self, llm: LLM, corpus: Corpus, prompts: list[list[int]], settings: Settings, file: Path, facts: dict[str, Any]
+        self,
+        llm: LLM,
+        corpus: Corpus,
+        rows: Tensor,
+        prompts: list[list[int]],
+        settings: Settings,
+        file: Path,
+        facts: dict[str, Any],
     ) -> None:
-        self.llm, self.corpus, self.prompts, self.settings, self.file = llm, corpus, prompts, settings, file
+        self.llm, self.corpus, self.rows, self.prompts = llm, corpus, rows, prompts
+        self.settings, self.file = settings, file
         self.target: Decoder = llm.engine.target
         self.config, tensors = new_head(self.target, generator(settings.seed, INIT))
         for tensor in tensors.values():
@@ -78,6 +99,7 @@ class Trainer:
         self.state = State(tensors, optimizer)
         self.identity = {**asdict(settings), **facts, "corpus": corpus.digest(), "model": probe(self.target)}
         self.windows = corpus.windows(settings.seq_len)
+        self.map: Any = ThreadPoolExecutor(settings.workers).map if settings.workers > 1 else map
         if file.parent.exists():
             clear_leftovers(file.parent)
         if file.exists():
@@ -88,9 +110,9 @@ class Trainer:
         """Yield after every step. Whatever stops the caller, the next run goes on from the last save."""
         saved, cost = perf_counter(), 0.0
         acceptance = None
-        for number, batch in enumerate(self._batches(), self.state.step):
-            loss = self._step(number, batch)
-            self.state.step, self.state.tokens = number + 1, self.state.tokens + len(batch.tokens)
+        for number, parts in enumerate(self._batches(), self.state.step):
+            loss = self._step(number, parts)
+            self.state.step, self.state.tokens = number + 1, self.state.tokens + sum(part.used for part in parts)
             if self.state.step % self.settings.eval_every == 0 or self.state.step == self.settings.steps:
                 acceptance = self._note(loss)
             yield Progress(self.state.step, self.state.tokens, loss, acceptance)
@@ -107,25 +129,38 @@ class Trainer:
         ended = perf_counter()
         return ended, ended - started
 
-    def _batches(self) -> Iterator[Batch]:
-        lengths = [window.stop - window.start for window in self.windows]
-        order = batches(lengths, self.settings.batch_tokens, self.settings.seed)
-        for numbers in islice(order, self.state.step, self.settings.steps):
-            chosen = [self.windows[number] for number in numbers]
-            tokens = torch.cat([self.corpus.tokens[window] for window in chosen]).long()
-            counted = torch.cat([self.corpus.counted[window] for window in chosen])
-            yield Batch(tokens, counted, [lengths[number] for number in numbers])
+    def _batches(self) -> Iterator[list[Batch]]:
+        """The parts of each step that is still to do."""
+        lengths, settings = [window.stop - window.start for window in self.windows], self.settings
+        order = batches(lengths, settings.part, settings.seed)
+        left = islice(order, self.state.step * settings.workers, settings.steps * settings.workers)
+        while parts := list(islice(left, settings.workers)):
+            yield [Batch.of(self.corpus, [self.windows[n] for n in part], settings.part) for part in parts]
 
-    def _step(self, number: int, batch: Batch) -> Loss:
+    def _step(self, number: int, parts: list[Batch]) -> Loss:
         settings, optimizer = self.settings, self.state.optimizer
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(number, settings.steps, settings.learning_rate)
+        pairs = sum(int(part.counted.sum()) for part in parts)
         draws = generator(settings.seed, NOISE, number)
-        loss = backward(self.target, self.config, self.state.tensors, batch, settings.noise, draws)
+        noises = [self._noise(draws) for _ in parts]
+
+        def work(part: Batch, noise: Tensor | None) -> tuple[Loss, Sequence[Tensor]]:
+            return gradients(self.target, self.config, self.state.tensors, self.rows, part, pairs, noise)
+
+        losses, slopes = zip(*self.map(work, parts, noises), strict=True)
+        for tensor, *shares in zip(self.state.tensors.values(), *slopes, strict=True):
+            tensor.grad = torch.stack(shares).sum(0) if len(shares) > 1 else shares[0]
         torch.nn.utils.clip_grad_norm_(self.state.tensors.values(), CLIP)
         optimizer.step()
-        optimizer.zero_grad()
-        return loss
+        return sum(losses, Loss(0.0, 0.0))
+
+    def _noise(self, draws: torch.Generator) -> Tensor | None:
+        """Uniform, up to ``settings.noise`` to either side; always drawn on the CPU, so that devices agree."""
+        if self.settings.noise == 0:
+            return None
+        noise = torch.rand((self.settings.part, self.target.config.hidden_size), generator=draws)
+        return noise.mul_(2).sub_(1).mul_(self.settings.noise)
 
     def _note(self, loss: Loss) -> Acceptance | None:
         acceptance = measure(self.llm, self.config, self.state.tensors, self.prompts) if self.prompts else None

@@ -9,13 +9,19 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from hashlib import sha256
 from itertools import islice
 from pathlib import Path
 
+from torch import Tensor
+
 from frspec.artifacts import check_place, provenance
+from frspec.engine.drafting import always
 from frspec.engine.llm import LLM
 from frspec.errors import UserError
 from frspec.models import save_eagle
+from frspec.ranking.ranking import Ranking
+from frspec.speculation.vocabulary import DraftVocabulary, Spec
 from frspec.text.sources import Document, Documents
 from frspec.train.corpus import Corpus, epoch
 from frspec.train.examples import Example, encode_documents
@@ -43,6 +49,9 @@ class Plan:
     held_out: float = 0.05
     eval_every: int | None = None
     prompt_tokens: int = 32
+    workers: int = 1
+    ranking: str | Path | None = None
+    draft_vocab: Spec = None
 
 
 Read = Callable[[], Documents]
@@ -72,7 +81,8 @@ class Run:
         corpus, held_out = whole.split(self.plan.held_out)
         self.sources = [str(file) for file in documents.files]
         context = self.llm.max_model_len
-        seq_len = min(self.plan.seq_len or self.plan.batch_tokens, context)
+        seq_len = min(self.plan.seq_len or self.plan.batch_tokens // self.plan.workers, context)
+        rows, vocabulary = self._rows()
         if regenerated:
             rewrite = Regeneration(self.plan.prompt_tokens, seq_len, self.plan.seed, corpus.digest())
             first: Iterator[Document] = islice(self.read(), len(corpus))
@@ -82,8 +92,9 @@ class Run:
         settings = self._settle(corpus, seq_len)
         prompts = held_out_prompts(held_out, self.plan.prompt_tokens, PROMPTS, context) if len(held_out) else []
         facts = {"held_out": self.plan.held_out, "prompt_tokens": self.plan.prompt_tokens, "regenerated": regenerated,
-                 "dtype": str(self.llm.engine.target.dtype).removeprefix("torch.")}  # fmt: skip
-        return Trainer(self.llm, corpus, prompts, settings, self.folder / "state.safetensors", facts)
+                 "dtype": str(self.llm.engine.target.dtype).removeprefix("torch."),
+                 "draft_vocab": vocabulary}  # fmt: skip
+        return Trainer(self.llm, corpus, rows, prompts, settings, self.folder / "state.safetensors", facts)
 
     def train(self, trainer: Trainer) -> Iterator[Progress]:
         """Every step; after the last one the head is written and the state removed."""
@@ -106,16 +117,33 @@ class Run:
         save_eagle(self.output, trainer.config, state.tensors, target.dtype, {"schema": 1, **facts})
         shutil.rmtree(self.folder, ignore_errors=True)
 
+    def _rows(self) -> tuple[Tensor, str]:
+        """The rows of the LM head that the token loss is over, and what tells them from others."""
+        target, tokenizer, ranking = self.llm.engine.target, self.llm.get_tokenizer(), self.plan.ranking
+        vocabulary = DraftVocabulary.build(
+            self.plan.draft_vocab,
+            None if ranking is None else Ranking.load(ranking),
+            always(target, tokenizer),
+            target.config.vocab_size,
+            tokenizer.fingerprint,
+        )
+        if vocabulary.full:
+            return target.head, "full"
+        return vocabulary.rows(
+            target.head
+        ), f"{len(vocabulary)} ids, {sha256(vocabulary.ids.numpy().tobytes()).hexdigest()[:16]}"
+
     def _settle(self, corpus: Corpus, seq_len: int) -> Settings:
         plan = self.plan
         lengths = [window.stop - window.start for window in corpus.windows(seq_len)]
-        steps = plan.steps or sum(
-            sum(1 for _ in epoch(lengths, plan.batch_tokens, plan.seed, number)) for number in range(plan.epochs)
-        )
+        part = plan.batch_tokens // plan.workers
+        parts = sum(sum(1 for _ in epoch(lengths, part, plan.seed, number)) for number in range(plan.epochs))
+        steps = plan.steps or -(-parts // plan.workers)
         width = self.llm.engine.target.config.hidden_size
         return Settings(
             steps=steps,
             batch_tokens=plan.batch_tokens,
+            workers=plan.workers,
             seq_len=seq_len,
             learning_rate=plan.learning_rate or RATE_TIMES_WIDTH / width,
             noise=plan.noise,

@@ -1,4 +1,4 @@
-"""One step of training: a batch of windows in, gradients in the head's tensors out.
+"""One step of training: windows in, gradients of the head's tensors out.
 
 Knows: which feature predicts which, where noise goes. Does not know: optimisers, schedules, files.
 """
@@ -12,48 +12,64 @@ import torch
 from torch import Tensor
 
 from frspec.models import Decoder, EagleHead, ModelConfig, WholeAttention
+from frspec.train.corpus import Corpus
 from frspec.train.loss import Loss, feature_and_token_loss
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Windows end to end: ``tokens`` [T] int64, ``counted`` [T] bool, and their ``lengths``, which add up to T."""
+    """Windows end to end and filling behind them: ``tokens`` [T] int64; ``counted`` [T] bool, whether row t's pair
+    (feature t, token t + 1) is trained; ``lengths``, which add up to T; ``used``: tokens without the filling.
+    """
 
     tokens: Tensor
     counted: Tensor
     lengths: Sequence[int]
+    used: int
+
+    @staticmethod
+    def of(corpus: Corpus, windows: Sequence[slice], total: int) -> Batch:
+        """``windows`` of ``corpus``, filled up to ``total`` rows: with oneDNN every new shape costs memory for good.
+
+        In every window the pair (feature t, token t + 1) predicts feature t + 1. It counts if the token that this
+        feature stands for, t + 2, does; for the window's last pair that token is unknown, and t + 1 decides.
+        """
+        lengths = [window.stop - window.start for window in windows]
+        filling = total - sum(lengths)
+        tokens = torch.cat([*(corpus.tokens[window] for window in windows), corpus.tokens.new_zeros(filling)])
+        counted = torch.zeros(total, dtype=torch.bool)
+        start = 0
+        for window, length in zip(windows, lengths, strict=True):
+            marks = corpus.counted[window]
+            counted[start : start + length - 1] = torch.cat((marks[2:], marks[-1:]))
+            start += length
+        return Batch(tokens.long(), counted, lengths + [filling] * (filling > 0), start)
 
 
-def backward(
+def gradients(
     target: Decoder,
     config: ModelConfig,
     tensors: Mapping[str, Tensor],
+    rows: Tensor,
     batch: Batch,
-    noise: float,
-    draws: torch.Generator,
-) -> Loss:
-    """Add the loss' gradients to the ``tensors`` of a head.
+    pairs: int,
+    noise: Tensor | None,
+) -> tuple[Loss, Sequence[Tensor]]:
+    """A batch' share of the loss over ``pairs`` counted pairs, and its gradients in the ``tensors`` of a head.
 
-    In every window the pair (feature t, token t + 1) predicts feature t + 1. It counts if the token that this
-    feature stands for, t + 2, does; for the window's last feature that token is unknown, and t + 1 decides.
-    ``noise``: half the width of the uniform noise on input features, drawn from ``draws`` on the CPU.
+    ``rows`` [V', H]: the part of the LM head that the token loss is over. ``noise`` [T, H] float32 is added to input
+    features. Products are in the type of the target's features, weights and their gradients in their own.
     """
-    device, ends = target.device, torch.tensor(batch.lengths).cumsum(0)
-    last = torch.zeros(len(batch.tokens), dtype=torch.bool)
-    last[ends - 1] = True
-    inputs = (~last).nonzero().squeeze(1)
-    positions = torch.cat([torch.arange(length) for length in batch.lengths]).to(device)
-    following = torch.where(last[inputs + 1], inputs + 1, (inputs + 2).clamp_(max=len(last) - 1))
-    weights = batch.counted[following].float().to(device)
-    tokens = batch.tokens.to(device)
+    tokens = batch.tokens.to(target.device)
+    positions = torch.cat([torch.arange(length) for length in batch.lengths]).to(target.device)
+    attend = WholeAttention(batch.lengths)
     with torch.no_grad():
-        features = target.run(tokens, positions, WholeAttention(batch.lengths))
-    inputs = inputs.to(device)
-    seen = features[inputs].float()
-    seen += (torch.rand(seen.shape, generator=draws) * 2 - 1).mul_(noise).to(device)
-    head = EagleHead(config, tensors, target)
-    pairs = WholeAttention([length - 1 for length in batch.lengths])
-    predicted = head.run(tokens[inputs + 1], seen, positions[inputs], pairs)
-    loss = feature_and_token_loss(predicted, features[inputs + 1], weights, target.head)
-    torch.autograd.backward(predicted, loss.gradient)
-    return loss
+        features = target.run(tokens, positions, attend)
+        seen = features if noise is None else (features + noise.to(target.device)).to(features.dtype)
+    cast = {name: tensor.to(features.dtype) if tensor.ndim > 1 else tensor for name, tensor in tensors.items()}
+    # The last row of a window meets the next one's first token. Nothing follows it, so nothing comes of it.
+    predicted = EagleHead(config, cast, target).run(tokens.roll(-1), seen, positions, attend)
+    counted = batch.counted.nonzero().squeeze(1).to(target.device)
+    loss, slope = feature_and_token_loss(predicted.detach()[counted], features[counted + 1], rows, pairs)
+    outer = torch.zeros_like(predicted).index_copy_(0, counted, slope.to(predicted.dtype))
+    return loss, torch.autograd.grad(predicted, list(tensors.values()), outer)
