@@ -12,6 +12,7 @@ import transformers
 from click.testing import CliRunner
 
 from frspec.cli.bench import bench
+from frspec.cli.bench_table import print_table
 from frspec.errors import UserError
 from frspec.models.checkpoint import load_decoder
 from frspec.models.eagle import new_head, save_eagle
@@ -134,6 +135,31 @@ def test_one_new_token_has_no_speed(stories: Path, files: Path) -> None:
     assert [row["method"] for row in result["methods"]] == ["plain", "ngram"]
     assert {row["tokens_per_second"] for row in result["methods"]} == {None}
     assert all(row["tokens"] == row["identical_outputs"] == 3 for row in result["methods"])
+
+
+@pytest.mark.parametrize("width", [80, 140])
+def test_the_table_fits_where_it_is_shown(
+    width: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("frspec.cli.bench_table.PIPE_WIDTH", width)
+    parted = [{"prompt": number, "position": 4, "plain": 1, "other": 2, "gap": 0.01 * number} for number in range(5)]
+    row = {
+        "method": "eagle 32768", "mean_acceptance_length": 2.5, "tokens_per_second": 200.0,
+        "tokens_per_second_quartiles": [190.0, 210.4], "ratio_to_plain": 2.25, "first_token_seconds": 0.0123,
+        "identical_outputs": 35, "outputs": 40, "time_share": {"verify": 0.7, "draft head": 0.3}, "differences": parted,
+    }  # fmt: skip
+    none = row | dict.fromkeys(["mean_acceptance_length", "tokens_per_second", "ratio_to_plain", "identical_outputs"])
+    none |= {"method": "transformers-prompt-lookup", "tokens_per_second_quartiles": None, "differences": None}
+    print_table([row, none])
+    *table, sentence = capsys.readouterr().out.splitlines()
+    assert max(map(len, table)) <= width
+    cells = [[cell.strip() for cell in line.split("│")[1:-1]] for line in table if "│" in line]
+    narrow = ["eagle 32768", "2.50", "200", "2.25", "35/40"]
+    wide = ["eagle 32768", "2.50", "200", "190–210", "2.25", "12 ms", "35/40", "verify 70%, draft head 30%"]
+    assert cells[0] == (wide if width == 140 else narrow)
+    assert cells[1][:3] == ["transformers-prompt-lookup", "–", "–"]
+    assert sentence.startswith("eagle 32768: 5 outputs not as plain decoding's (prompt 0 at token 4; ")
+    assert sentence.endswith("the scores there lie at most 0.04 apart")
 
 
 REFUSED = {

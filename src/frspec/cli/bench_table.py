@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from frspec.cli.figures import plural, time_shares
 
 PIPE_WIDTH = 140
-"""Columns where there is no terminal to fit."""
+"""Where there is no terminal to fit."""
+LEAST_WIDTH = {"first token": 85, "quartiles": 100, "decode time": 120}
+"""What a narrower terminal does without; the JSON has it all."""
 
 
 def print_table(rows: Sequence[Mapping[str, Any]]) -> None:
@@ -20,31 +22,33 @@ def print_table(rows: Sequence[Mapping[str, Any]]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table()
-    for heading in ("method", "per pass", "tok/s", "quartiles", "× plain", "first token", "identical", "decode time"):
-        table.add_column(heading, justify="left" if heading in ("method", "decode time") else "right")
-    for row in rows:
-        table.add_row(*_cells(row))
     console = Console(markup=False, emoji=False, width=None if sys.stdout.isatty() else PIPE_WIDTH)
+    table, lines = Table(), [_cells(row) for row in rows]
+    shown = [heading for heading in lines[0] if console.width >= LEAST_WIDTH.get(heading, 0)]
+    for heading in shown:
+        justify: Literal["left", "right"] = "left" if heading in ("method", "decode time") else "right"
+        table.add_column(heading, justify=justify, no_wrap=heading == "method", overflow="fold")
+    for line in lines:
+        table.add_row(*(line[heading] for heading in shown))
     console.print(table)
     for row in rows:
         if row["differences"]:
             print(_differences(row))
 
 
-def _cells(row: Mapping[str, Any]) -> list[str]:
-    low, high = row["tokens_per_second_quartiles"] or (None, None)
-    same, count = row["identical_outputs"], row["outputs"]
-    return [
-        row["method"],
-        _figure(row["mean_acceptance_length"], ".2f"),
-        _figure(row["tokens_per_second"], ".0f"),
-        f"{_figure(low, '.0f')}–{_figure(high, '.0f')}" if low is not None else "–",
-        _figure(row["ratio_to_plain"], ".2f"),
-        f"{row['first_token_seconds'] * 1000:.0f} ms",
-        "–" if same is None else f"{same}/{count}",
-        ", ".join(time_shares(row["time_share"]).split(", ")[:3]),
-    ]
+def _cells(row: Mapping[str, Any]) -> dict[str, str]:
+    """By heading, in the order of the columns."""
+    quartiles, same = row["tokens_per_second_quartiles"], row["identical_outputs"]
+    return {
+        "method": row["method"],
+        "per pass": _figure(row["mean_acceptance_length"], ".2f"),
+        "tok/s": _figure(row["tokens_per_second"], ".0f"),
+        "quartiles": "–".join(f"{speed:.0f}" for speed in quartiles or ()) or "–",
+        "× plain": _figure(row["ratio_to_plain"], ".2f"),
+        "first token": f"{row['first_token_seconds'] * 1000:.0f} ms",
+        "identical": "–" if same is None else f"{same}/{row['outputs']}",
+        "decode time": ", ".join(time_shares(row["time_share"]).split(", ")[:3]),
+    }
 
 
 def _figure(value: float | None, form: str) -> str:
