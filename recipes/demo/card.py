@@ -5,6 +5,7 @@ Knows: where each figure is recorded. Does not know: the sentences around them.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from math import prod
 from pathlib import Path
@@ -19,6 +20,8 @@ from frspec.ranking.ranking import Ranking
 from frspec.text.folders import read_json
 
 TEMPLATE = Path(__file__).with_name("card.md.jinja")
+MARK = re.compile(r"[\\`*_\[\]<>#|$&~]")
+BEGINNING = re.compile(r"^(\d*)([-+=.)])")
 
 
 def write_card(
@@ -63,13 +66,13 @@ def fixed(number: Any, digits: int) -> str:
 
 
 def quote(text: str) -> str:
-    """A Markdown block quote that keeps every character and line."""
-    return "\n".join(f"> {_plain(line)}  " if line else ">" for line in text.split("\n"))
+    """A Markdown block quote of ``text``, word for word and line for line."""
+    return "\n".join(f"> {_plain(line)}  " if line.strip() else ">" for line in text.strip().splitlines())
 
 
 def _plain(line: str) -> str:
-    """Markdown's own characters escaped."""
-    return "".join(f"\\{char}" if char in "\\`*_[]<>#|$" else char for char in line)
+    """A line in which nothing is markup: neither inside it nor what begins it."""
+    return BEGINNING.sub(r"\1\\\2", MARK.sub(r"\\\g<0>", line.strip()))
 
 
 def _files(place: Path) -> dict[str, Any]:

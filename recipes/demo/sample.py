@@ -6,6 +6,7 @@ python recipes/demo/sample.py MODEL SAMPLES.json [--temperature 0.7] [--seed 0]
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,11 @@ BEGINNING = "Once upon a time, there was a little girl who lived near the sea."
 
 
 def conversation(llm: LLM, said: list[str], params: SamplingParams) -> list[dict[str, str]]:
-    """The messages of a talk in which the user says these things whatever the model answers."""
+    """The messages of a talk in which the user says these things whatever the model answers.
+
+    An answer that does not end by itself gets its share of half the context.
+    """
+    params = replace(params, max_tokens=llm.max_model_len // (2 * len(said)))
     messages = list[dict[str, str]]()
     for content in said:
         messages.append({"role": "user", "content": content})
