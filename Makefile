@@ -1,26 +1,37 @@
-# `make run` sets up and runs the main job; `make test` sets up and passes every check.
+# `make run` sets up and shows the idea on the model that comes with frspec; `make test` sets up and passes every check.
+# `make pipeline CORPUS=texts.jsonl MODEL=...` ranks, trains a head and compares, at a small scale.
 PYTHON ?= python3
 BIN := .venv/bin
-MODEL ?=
+INSTALL := $(BIN)/python -m pip install --quiet --constraint constraints.txt --editable
+MODEL ?= demo
 CORPUS ?=
 
-.PHONY: run test setup clean
+.PHONY: run test pipeline setup clean
 
-setup: .venv/ready
+setup: .venv/checks
 
 .venv/ready: pyproject.toml constraints.txt
-	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[test,plot]'
-	touch $@
+	@echo "installing into .venv; PyTorch is most of it"
+	@$(PYTHON) -m venv .venv
+	@$(INSTALL) .
+	@touch $@
 
-run: setup
-	@PATH="$(CURDIR)/$(BIN):$$PATH" recipes/pipeline.sh "$(MODEL)" "$(CORPUS)"
+.venv/checks: .venv/ready
+	@echo "installing what the checks need"
+	@$(INSTALL) '.[test,plot]'
+	@touch $@
+
+run: .venv/ready
+	@$(BIN)/frspec demo
 
 test: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
+
+pipeline: .venv/ready
+	@PATH="$(CURDIR)/$(BIN):$$PATH" recipes/pipeline.sh "$(MODEL)" "$(CORPUS)"
 
 clean:
 	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache src/*.egg-info

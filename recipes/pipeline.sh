@@ -4,8 +4,8 @@
 set -euo pipefail
 model=${1:-} corpus=${2:-} out=${3:-out} steps=${STEPS:-200} prompts=${PROMPTS:-8}
 if [ -z "$model" ] || [ -z "$corpus" ]; then
-    echo "frspec ships no model of its own yet, so name one and a corpus to learn from:" >&2
-    echo "    make run MODEL=folder-or-hub-id CORPUS=texts.jsonl" >&2
+    echo "name a corpus to learn from, and a model unless it is to be the one that comes with frspec:" >&2
+    echo "    make pipeline CORPUS=texts.jsonl MODEL=folder-or-hub-id" >&2
     exit 2
 fi
 say() { printf '\n\033[1m$ %s\033[0m\n' "$*" >&2; "$@"; }
