@@ -45,9 +45,8 @@ def chosen(folder: Path, documents: int, seed: int) -> list[Document]:
     found = list[Document]()
     for source in SOURCES:
         forms = [form for forms in all_forms(source, folder)[0] for form in forms]
-        found += random.Random(f"{seed} {source.name}").sample(
-            forms, min(len(forms), round(SHARES.get(source.name, 0) * documents))
-        )
+        wanted = round(SHARES.get(source.name, 0) * documents)
+        found += random.Random(f"{seed} {source.name}").sample(forms, min(len(forms), wanted))
     random.Random(seed).shuffle(found)
     return found
 
@@ -121,7 +120,7 @@ def write_all(llm: LLM, documents: list[Document], folder: Path, seed: int) -> I
 @click.option("--seed", default=0, show_default=True)
 def main(target: Path, corpora: Path, output: Path, documents: int, seed: int) -> None:
     """Write the training texts in CORPORA again in TARGET's words."""
-    llm = LLM(target)
+    llm = LLM(target, dtype="bfloat16")  # for hundreds of rows; "auto" would choose what is quick for a few
     identity = {"documents": documents, "seed": seed, "model": probe(llm.engine.target)}
     manifest = output / ".manifest.json"
     if manifest.exists():
