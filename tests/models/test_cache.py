@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from frspec.models import KVCache, Segment, load_decoder
+from frspec.models.segments import written
 from frspec.types import TokenTree
 
 from .tiny import feed, make, random_ids, save
@@ -33,10 +34,10 @@ def test_behaves_like_a_list(steps) -> None:
             values = torch.arange(made, made + how, dtype=torch.float32)
             drafted += values.int().tolist()
             made += how
-            cache.reserve(how)
+            views = cache.open(how)
             for layer in range(2):
                 rows = values[:, None, None].expand(how, 3, 4)
-                keys, values_seen = cache.write(layer, rows, -rows)
+                keys, values_seen = written(views, layer, rows, -rows)
                 assert keys[:, :, 0].tolist() == [committed + drafted] * 3
                 assert torch.equal(values_seen, -keys)
             cache.drafted += how
@@ -55,14 +56,13 @@ def test_behaves_like_a_list(steps) -> None:
 
 def test_commit_leaves_the_prefix_where_it_is() -> None:
     cache = KVCache(1, 1, 2, 8, torch.float32, torch.device("cpu"))
-    cache.reserve(6)
-    keys, _ = cache.write(0, torch.arange(12.0).view(6, 1, 2), torch.zeros(6, 1, 2))
+    keys, _ = written(cache.open(6), 0, torch.arange(12.0).view(6, 1, 2), torch.zeros(6, 1, 2))
     address = keys.data_ptr()
     cache.drafted += 6
     cache.commit(2)
     cache.drafted = 4
     cache.commit(torch.tensor([1, 3]))
-    keys, _ = cache.write(0, torch.zeros(1, 1, 2), torch.zeros(1, 1, 2))
+    keys, _ = written(cache.open(1), 0, torch.zeros(1, 1, 2), torch.zeros(1, 1, 2))
     assert keys.data_ptr() == address
     assert keys[0, :4, 0].tolist() == [0.0, 2.0, 6.0, 10.0]
 

@@ -21,8 +21,10 @@ from frspec.types import SamplingParams
 
 def survivors(params: SamplingParams, logits: torch.Tensor) -> dict[int, float]:
     """Ids the filters leave, with their scaled logits."""
-    ids, scaled = Sampler(params, 0, [])._candidates(logits / params.temperature)
-    return dict(zip(ids.tolist(), scaled.tolist(), strict=True))
+    scaled = logits / params.temperature
+    ids = Sampler(params, 0, [])._candidates(scaled)
+    kept = range(len(logits)) if ids is None else ids.tolist()
+    return {id: scaled[id].item() for id in kept}
 
 
 @settings(max_examples=200)

@@ -162,7 +162,8 @@ class Engine:
         return features, logits
 
     def _accept(self, shares: Sequence[Share], features: Tensor, logits: Tensor) -> None:
-        greedy = any(share.request.params.greedy for share in shares)
+        # A GPU finds all rows' best tokens at once; a CPU had rather look at no more rows than the walk comes to.
+        greedy = logits.device.type != "cpu" and any(share.request.params.greedy for share in shares)
         best = logits.argmax(-1).tolist() if greedy else []
         start = 0
         for share in shares:
@@ -212,5 +213,5 @@ class Engine:
 
 def _pick(request: Request, logits: Tensor, best: list[int]) -> tuple[int, bool]:
     """The target's token after one row, emitted, and whether the text ends with it."""
-    token = best[0] if request.sampler.plain else request.sampler.pick(logits)
+    token = best[0] if best and request.sampler.plain else request.sampler.pick(logits)
     return token, request.emit(token, logits)

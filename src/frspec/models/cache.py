@@ -11,6 +11,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+Views = tuple[Tensor, ...]
+
 
 class KVCache:
     """Room for ``rows`` positions, doubled whenever it runs out.
@@ -23,38 +25,34 @@ class KVCache:
     def __init__(
         self, layers: int, kv_heads: int, head_dim: int, rows: int, dtype: torch.dtype, device: torch.device
     ) -> None:
-        self._rows = torch.empty(2, layers, kv_heads, max(rows, 1), head_dim, dtype=dtype, device=device)
+        self._rows = torch.empty(2 * layers, kv_heads, max(rows, 1), head_dim, dtype=dtype, device=device)
         self.length = 0
         self.drafted = 0
 
     @property
     def capacity(self) -> int:
         """Rows it can hold before it grows."""
-        return self._rows.shape[3]
+        return self._rows.shape[2]
 
-    def reserve(self, count: int) -> None:
-        """Make sure that ``count`` more rows fit behind the drafted ones."""
-        used = self.length + self.drafted
+    def open(self, count: int) -> tuple[Views, Views]:
+        """Views of room for ``count`` rows behind the drafted ones, and of all rows up to their end.
+
+        Both hold keys and values of every layer in turn, [kv_heads, count, D] and [kv_heads, end, D]. What is written
+        there counts as drafted only once ``drafted`` is raised, after the last layer.
+        """
+        start = self.length + self.drafted
+        self._reserve(start, count)
+        whole = self._rows[:, :, : start + count]
+        return whole[:, :, start:].unbind(0), whole.unbind(0)
+
+    def _reserve(self, used: int, count: int) -> None:
         if used + count <= self.capacity:
             return
         shape = list(self._rows.shape)
-        shape[3] = max(used + count, 2 * self.capacity)
+        shape[2] = max(used + count, 2 * self.capacity)
         grown = self._rows.new_empty(shape)
-        grown[:, :, :, :used] = self._rows[:, :, :, :used]
+        grown[:, :, :used] = self._rows[:, :, :used]
         self._rows = grown
-
-    def write(self, layer: int, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
-        """Put ``k`` and ``v`` [n, kv_heads, D] behind the drafted rows of ``layer``, where ``reserve`` made room.
-
-        Returns that layer's keys and values [kv_heads, length + drafted + n, D], as views. The rows count as
-        drafted only once ``drafted`` is raised, after the last layer.
-        """
-        start = self.length + self.drafted
-        count = k.shape[0]
-        rows = self._rows[:, layer, :, : start + count]
-        rows[0].narrow(1, start, count).copy_(k.transpose(0, 1))
-        rows[1].narrow(1, start, count).copy_(v.transpose(0, 1))
-        return rows[0], rows[1]
 
     def commit(self, kept: int | Sequence[int] | Tensor) -> None:
         """Keep the first ``kept`` drafted rows, or those at the given indices in that order; drop the others.
@@ -70,8 +68,8 @@ class KVCache:
             assert all(0 <= row < self.drafted for row in indices), "only drafted rows can be committed"
             if indices != list(range(kept)):
                 source = torch.tensor(indices, device=self._rows.device) + self.length
-                moved = self._rows.index_select(3, source)
-                self._rows.narrow(3, self.length, kept).copy_(moved)
+                moved = self._rows.index_select(2, source)
+                self._rows.narrow(2, self.length, kept).copy_(moved)
         assert 0 <= kept <= self.drafted, "only drafted rows can be committed"
         self.length += kept
         self.drafted = 0

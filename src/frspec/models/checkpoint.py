@@ -21,6 +21,7 @@ from frspec.models.layers.linear import Linear
 from frspec.models.layers.mlp import MLP
 from frspec.models.layers.norm import RMSNorm
 from frspec.models.layers.rope import Rope
+from frspec.models.precision import Precision, pick_precision
 from frspec.models.rotary import inverse_frequencies
 from frspec.models.weights import Weights
 
@@ -34,7 +35,8 @@ log = logging.getLogger("frspec")
 def load_decoder(folder: Path, dtype: str = "auto", device: str = "auto") -> Decoder:
     """The decoder in ``folder``, in ``dtype`` on ``device`` ("auto" prefers cuda).
 
-    ``dtype`` "auto" is the checkpoint's own, and float32 for float16, which that holds exactly.
+    ``dtype`` "auto" is the checkpoint's own, and float32 for float16, which that holds exactly. Under "auto" a small
+    bfloat16 model on a CPU keeps its 16 bits a weight but computes in float32 (``precision``).
 
     Raises:
         UserError: naming the file and the key or tensor, when anything is missing, unexpected, of another shape,
@@ -53,15 +55,20 @@ def load_decoder(folder: Path, dtype: str = "auto", device: str = "auto") -> Dec
     def read(prefix: str) -> dict[str, Tensor]:
         return {name: read_tensor(weights, name, kind, where) for name in shapes if name.startswith(prefix)}
 
+    precision = Precision(kind, kind)
+    if dtype == "auto":
+        matrices = (weights.read(name) for name, shape in shapes.items() if len(shape) > 1)
+        precision = pick_precision(kind, where, config.hidden_size, matrices)
     blocks = []
     for layer in range(config.num_hidden_layers):
         prefix = f"model.layers.{layer}."
-        blocks.append(make_block(config, layer, read(prefix), prefix))
+        tensors = {name: precision.hold(tensor) for name, tensor in read(prefix).items()}
+        blocks.append(make_block(config, layer, tensors, prefix))
     norm = RMSNorm(read(NORM)[NORM], config.rms_norm_eps)
     tables = read(EMBEDDING) | read(HEAD)
     embedding = tables[EMBEDDING if EMBEDDING in tables else HEAD]
     head = tables[HEAD if HEAD in tables else EMBEDDING]
-    return Decoder(config, embedding, blocks, norm, head, make_rope(config, where))
+    return Decoder(config, embedding, blocks, norm, head, make_rope(config, where), precision)
 
 
 def decoder_shapes(config: ModelConfig) -> dict[str, Shape]:

@@ -17,6 +17,7 @@ from frspec.models.layers.block import Block
 from frspec.models.layers.linear import Linear
 from frspec.models.layers.norm import RMSNorm
 from frspec.models.layers.rope import Rope
+from frspec.models.precision import Precision
 from frspec.models.segments import CachedAttention, Segment
 
 
@@ -24,23 +25,32 @@ class Decoder:
     """A causal language model on one device.
 
     ``embedding`` [V, H] and ``head`` [V, H] (the same tensor when tied) are its own weights, to be read, never
-    written: drafters slice them. ``project`` is the whole head as a ``Linear``.
+    written: drafters slice them. ``project`` is the whole head as a ``Linear``. ``precision`` is that of ``blocks``,
+    by itself the embedding's type throughout.
     """
 
     def __init__(
-        self, config: ModelConfig, embedding: Tensor, blocks: Sequence[Block], norm: RMSNorm, head: Tensor, rope: Rope
+        self,
+        config: ModelConfig,
+        embedding: Tensor,
+        blocks: Sequence[Block],
+        norm: RMSNorm,
+        head: Tensor,
+        rope: Rope,
+        precision: Precision | None = None,
     ) -> None:
         self.config = config
         self.embedding = embedding
         self.blocks = list(blocks)
         self.norm = norm
         self.head = head
-        self.project = Linear(head)
+        self.precision = precision or Precision(embedding.dtype, embedding.dtype)
+        self.project = Linear(self.precision.hold(head))
         self.rope = rope
 
     @property
     def dtype(self) -> torch.dtype:
-        """The type of weights, features and cached keys."""
+        """The type of the weights; features and cached keys are of ``precision.activations``."""
         return self.embedding.dtype
 
     @property
@@ -54,14 +64,14 @@ class Decoder:
         The segments' counts add up to T. Each segment's keys and values are written behind its cache's drafted
         rows and counted in ``cache.drafted``; ``cache.commit`` decides what stays.
         """
-        attend = CachedAttention(segments, self.dtype, self.device)
+        attend = CachedAttention(segments, self.precision.activations, self.device)
         features = self.run(tokens, positions, attend)
         attend.finish()
         return features
 
     def run(self, tokens: Tensor, positions: Tensor, attend: Attend) -> Tensor:
         """``forward`` under any attention; with ``WholeAttention`` there is no cache."""
-        x = self.embedding[tokens]
+        x = self.embedding[tokens].to(self.precision.activations)
         angles = self.rope(positions)
         for block in self.blocks:
             x = block(x, angles, attend)
@@ -73,7 +83,5 @@ class Decoder:
 
     def new_cache(self, rows: int) -> KVCache:
         """An empty cache for one sequence with room for ``rows`` positions at first."""
-        config = self.config
-        return KVCache(
-            config.num_hidden_layers, config.num_key_value_heads, config.head_dim, rows, self.dtype, self.device
-        )
+        config, kind = self.config, self.precision.activations
+        return KVCache(config.num_hidden_layers, config.num_key_value_heads, config.head_dim, rows, kind, self.device)

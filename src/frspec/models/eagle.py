@@ -37,13 +37,14 @@ _DEVIATION = 0.02
 class EagleHead:
     """A head bound to the target whose embedding it shares.
 
-    ``tensors`` maps the published names to weights in the target's dtype and on its device; gradients flow to
-    those that want them.
+    ``tensors`` maps the published names to weights on the target's device; they are held in its precision, and
+    gradients flow to those that want them.
     """
 
     def __init__(self, config: ModelConfig, tensors: Mapping[str, Tensor], target: Decoder) -> None:
         self.config = config
         self.target = target
+        tensors = {name: target.precision.hold(tensor) for name, tensor in tensors.items()}
         self.fc = Linear(tensors["fc.weight"], tensors.get("fc.bias"))
         self.block = make_block(config, 0, tensors, PREFIX)
         self.rope = make_rope(config, target.device)
@@ -59,7 +60,7 @@ class EagleHead:
         ``tokens`` [T] int64, ``features`` [T, H] of the target or of this head, ``positions`` [T] int64 those of
         the features. Caches come from this head's ``new_cache`` and behave as in ``Decoder.forward``.
         """
-        attend = CachedAttention(segments, self.target.dtype, self.target.device)
+        attend = CachedAttention(segments, self.target.precision.activations, self.device)
         predicted = self.run(tokens, features, positions, attend)
         attend.finish()
         return predicted
@@ -72,7 +73,8 @@ class EagleHead:
     def new_cache(self, rows: int) -> KVCache:
         """An empty cache of this head for one sequence, with room for ``rows`` positions at first."""
         config = self.config
-        return KVCache(1, config.num_key_value_heads, config.head_dim, rows, self.target.dtype, self.target.device)
+        kind = self.target.precision.activations
+        return KVCache(1, config.num_key_value_heads, config.head_dim, rows, kind, self.device)
 
 
 def is_eagle(folder: Path) -> bool:

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from frspec.models.decoder import Decoder
-from frspec.models.segments import Segment
+from frspec.models.segments import Segment, written
 
 ROWS = 16
 """Rows of every matrix product; one spare row is always padding, where vector loops may end with scalar code."""
@@ -56,14 +56,13 @@ class RowAttention:
     def __init__(self, pieces: Sequence[Segment]) -> None:
         self.pieces = pieces
         self.seen = [_seen(piece) for piece in pieces]
-        for piece in pieces:
-            piece.cache.reserve(piece.count)
+        self.views = [piece.cache.open(piece.count) for piece in pieces]
 
     def __call__(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         mixed, start = q.new_zeros(q.shape), 0
-        for piece, seen in zip(self.pieces, self.seen, strict=True):
+        for piece, seen, views in zip(self.pieces, self.seen, self.views, strict=True):
             rows = slice(start, start + piece.count)
-            keys, values = piece.cache.write(layer, k[rows], v[rows])
+            keys, values = written(views, layer, k[rows], v[rows])
             for row, visible in enumerate(seen, start):
                 mixed[row] = _attend(q[row], keys[:, visible], values[:, visible])
             start = rows.stop

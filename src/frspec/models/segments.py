@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from frspec.models.cache import KVCache
+from frspec.models.cache import KVCache, Views
 
 SDPA_SCORES = 1 << 22
 """From this many attention scores on, torch's fused attention, which never holds them all, is the faster one.
@@ -42,16 +42,15 @@ class CachedAttention:
 
     def __init__(self, segments: Sequence[Segment], dtype: torch.dtype, device: torch.device) -> None:
         self.segments = segments
+        self.counts = [segment.count for segment in segments]
         self.biases = [_bias(segment, dtype, device) for segment in segments]
+        self.views = [segment.cache.open(segment.count) for segment in segments]
         self.nothing = torch.empty((1, 1, 1), dtype=dtype, device=device)
-        for segment in segments:
-            segment.cache.reserve(segment.count)
 
     def __call__(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         if len(self.segments) == 1:
-            return self._one(layer, self.segments[0], self.biases[0], q, k, v)
-        counts = [segment.count for segment in self.segments]
-        parts = zip(self.segments, self.biases, *(x.split_with_sizes(counts) for x in (q, k, v)), strict=True)
+            return self._one(layer, self.views[0], self.biases[0], q, k, v)
+        parts = zip(self.views, self.biases, *(x.split_with_sizes(self.counts) for x in (q, k, v)), strict=True)
         return torch.cat([self._one(layer, *part) for part in parts])
 
     def finish(self) -> None:
@@ -59,8 +58,10 @@ class CachedAttention:
         for segment in self.segments:
             segment.cache.drafted += segment.count
 
-    def _one(self, layer: int, segment: Segment, bias: Tensor | None, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        keys, values = segment.cache.write(layer, k, v)
+    def _one(
+        self, layer: int, views: tuple[Views, Views], bias: Tensor | None, q: Tensor, k: Tensor, v: Tensor
+    ) -> Tensor:
+        keys, values = written(views, layer, k, v)
         rows, heads, width = q.shape
         groups = heads // keys.shape[0]
         if rows == 1 and bias is None:
@@ -80,6 +81,14 @@ class CachedAttention:
             tail = scores.view(q.shape[0], -1, bias.shape[0], keys.shape[1])[..., -bias.shape[1] :]
             tail.add_(bias)
         return torch.bmm(torch.softmax(scores, -1, dtype=torch.float32).to(q.dtype), values)
+
+
+def written(views: tuple[Views, Views], layer: int, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+    """Put ``k`` and ``v`` [n, kv_heads, D] into the room that ``KVCache.open`` gave; that layer's keys and values."""
+    room, whole = views
+    room[2 * layer].copy_(k.transpose(0, 1))
+    room[2 * layer + 1].copy_(v.transpose(0, 1))
+    return whole[2 * layer], whole[2 * layer + 1]
 
 
 def _bias(segment: Segment, dtype: torch.dtype, device: torch.device) -> Tensor | None:

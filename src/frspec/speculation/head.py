@@ -18,29 +18,37 @@ from torch import Tensor
 from frspec.models.decoder import Decoder
 from frspec.models.layers.linear import Linear
 from frspec.speculation.drafters.base import DraftState
-from frspec.speculation.noise import gumbel
+from frspec.speculation.noise import position_key, rough_gumbel, token_bits
+from frspec.speculation.search import logsumexp, top
 from frspec.speculation.vocabulary import DraftVocabulary
 
 
 class DraftHead:
     """``project`` scores the ids of ``vocabulary``, row ``i`` for ``ids[i]``; ``DraftHead.of`` slices a model's.
 
-    use_noise: whether drafts know the noise the target will sample with (see the module).
+    kind: the type of features that ``project`` takes. use_noise: whether drafts know the noise the target will sample with (see the module).
     """
 
     def __init__(
-        self, project: Linear, vocabulary: DraftVocabulary, device: torch.device, use_noise: bool = True
+        self,
+        project: Linear,
+        vocabulary: DraftVocabulary,
+        device: torch.device,
+        kind: torch.dtype = torch.float32,
+        use_noise: bool = True,
     ) -> None:
         self.size, self.use_noise = len(vocabulary), use_noise
-        self._project, self._mapped = project, not vocabulary.full
+        self._project, self._kind, self._mapped = project, kind, not vocabulary.full
         self._ids = vocabulary.ids.to(device)
+        self._ids32 = self._ids.to(torch.int32)
 
     @staticmethod
     def of(decoder: Decoder, vocabulary: DraftVocabulary, use_noise: bool = True) -> DraftHead:
         """The head of ``decoder`` cut to ``vocabulary``, once; its own where nothing is cut off."""
         rows = vocabulary.rows(decoder.head)
-        project = decoder.project if rows is decoder.head else Linear(rows)
-        return DraftHead(project, vocabulary, decoder.device, use_noise)
+        if rows is decoder.head:
+            return DraftHead(decoder.project, vocabulary, decoder.device, decoder.precision.activations, use_noise)
+        return DraftHead(Linear(rows), vocabulary, decoder.device, rows.dtype, use_noise)
 
     def best(self, features: Tensor, states: Sequence[DraftState], depth: int, width: int) -> tuple[Tensor, Tensor]:
         """The ``width`` best children of nodes with features [B, k, H].
@@ -48,12 +56,14 @@ class DraftHead:
         depth: of the children below the root. Returns scores [B, k, width] float32 (log-softmax over the
         draft vocabulary) and target token ids [B, k, width].
         """
-        logits = self._project(features.flatten(0, 1)).float().view(*features.shape[:2], -1)
+        logits = self._project(features.flatten(0, 1).to(self._kind)).float()
+        batch, nodes = features.shape[:2]
         if self.use_noise:
             for row, state in enumerate(states):
                 if state.temperature > 0:
-                    noise = gumbel(state.seed, len(state.tokens) - 1 + depth, self._ids)
-                    logits[row] += (state.temperature * noise).float()
-        top = logits.topk(width)
-        scores = top.values - logits.logsumexp(-1, keepdim=True)
-        return scores, self._ids[top.indices] if self._mapped else top.indices
+                    bits = token_bits(position_key(state.seed, len(state.tokens) - 1 + depth), self._ids32)
+                    logits[row * nodes : (row + 1) * nodes].add_(rough_gumbel(bits), alpha=state.temperature)
+        values, places = top(logits, width)
+        scores = values - logsumexp(logits)
+        tokens = self._ids[places] if self._mapped else places
+        return scores.view(batch, nodes, width), tokens.view(batch, nodes, width)

@@ -8,12 +8,14 @@ processed softmax (Gumbel 1954; Maddison et al., "A* sampling", 2014), and the p
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 
 import torch
 from torch import Tensor
 
 from frspec.errors import UserError
-from frspec.speculation.noise import gumbel
+from frspec.speculation.noise import position_key, token_bits
+from frspec.speculation.search import argmax, noisy_argmax
 from frspec.types import Logprob, SamplingParams
 
 _TOP_P_START = 1024
@@ -74,10 +76,13 @@ class Sampler:
             if logits.max() == -torch.inf:
                 raise UserError("bad_words, allowed_token_ids and min_tokens together leave no token to go on with")
         if self.params.greedy:
-            return int(logits.argmax())
-        ids, scaled = self._candidates(logits / self.params.temperature)
-        noisy = scaled.to(torch.float64) + gumbel(self.seed, len(self._history), ids)
-        return int(ids[noisy.argmax()])
+            return argmax(logits)
+        scaled = logits / self.params.temperature
+        key = position_key(self.seed, len(self._history))
+        ids = self._candidates(scaled)
+        if ids is None:
+            return noisy_argmax(scaled, token_bits(key, _every_id(len(scaled), scaled.device)))
+        return int(ids[noisy_argmax(scaled[ids], token_bits(key, ids.int()))])
 
     def _reshape(self, logits: Tensor) -> Tensor:
         """Apply what comes before the temperature, in vLLM's order; may write into ``logits``."""
@@ -108,12 +113,14 @@ class Sampler:
         logits = logits - params.frequency_penalty * self._counts
         return logits - params.presence_penalty * (self._counts > 0)
 
-    def _candidates(self, scaled: Tensor) -> tuple[Tensor, Tensor]:
-        """The ids that ``min_p``, ``top_k`` and ``top_p`` leave, and their logits; ids ascend.
+    def _candidates(self, scaled: Tensor) -> Tensor | None:
+        """The ids that ``min_p``, ``top_k`` and ``top_p`` leave, ascending; None for all.
 
         Ties at a filter's border stay in, so that the result never depends on the order of equal logits.
         """
         params = self.params
+        if params.min_p <= 0 and not 0 < params.top_k < len(scaled) and params.top_p >= 1:
+            return None
         floor = scaled.new_tensor(-torch.inf)
         if params.min_p > 0:
             floor = scaled.max() + torch.log(scaled.new_tensor(params.min_p))
@@ -121,10 +128,7 @@ class Sampler:
             floor = torch.maximum(floor, scaled.topk(params.top_k).values[-1])
         if params.top_p < 1:
             floor = torch.maximum(floor, self._nucleus_floor(scaled, floor))
-        if floor == -torch.inf:
-            return torch.arange(len(scaled), device=scaled.device), scaled
-        ids = (scaled >= floor).nonzero().squeeze(1)
-        return ids, scaled[ids]
+        return (scaled >= floor).nonzero().squeeze(1)
 
     def _nucleus_floor(self, scaled: Tensor, floor: Tensor) -> Tensor:
         """The smallest logit of the smallest set, largest first, that holds ``top_p`` of what is above ``floor``."""
@@ -137,6 +141,11 @@ class Sampler:
                 last = int((held < self.params.top_p).sum())
                 return top[min(last, size - 1)]
             size = min(size * 8, len(scaled))
+
+
+@lru_cache(maxsize=4)
+def _every_id(size: int, device: torch.device) -> Tensor:
+    return torch.arange(size, dtype=torch.int32, device=device)
 
 
 def describe(logits: Tensor, token: int, top: int, decode: Callable[[int], str] | None = None) -> dict[int, Logprob]:

@@ -2,10 +2,13 @@
 
 Does not know: what it projects. On a CPU, oneDNN with a prepacked matrix beats the default BLAS from a few rows
 on, by two to four times for the handful of rows that a drafted tree has; only small products are quicker without.
+A float16 matrix takes and gives float32 rows: FBGEMM multiplies without rounding them, its calls cost 2 µs where
+oneDNN's cost 11, and a row comes out the same to the last bit whatever rows stand beside it.
 """
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -20,19 +23,23 @@ SMALL = 1 << 19
 class Linear:
     """``x @ weight.T + bias`` for ``x`` [T, in], ``weight`` [out, in] and ``bias`` [out] or None, in their dtype.
 
+    With a float16 ``weight`` on a CPU, ``x``, ``bias`` and the product are float32; see ``multiplies_half``.
     A CPU weight that wants no gradient is packed for oneDNN. The plain copy is kept only beside a matrix too
     small for that to matter, so large weights are held once.
     """
 
-    __slots__ = ("_packed", "_size", "_weight", "bias", "rows")
+    __slots__ = ("_half", "_packed", "_size", "_weight", "bias", "rows")
 
     def __init__(self, weight: Tensor, bias: Tensor | None = None) -> None:
         self.bias = bias
         self.rows = weight.shape[0]
         self._weight: Tensor | None = weight
         self._packed: Tensor | None = None
+        self._half: Tensor | None = None
         self._size = weight.numel()
-        if _packable(weight):
+        if weight.dtype == torch.float16 and weight.device.type == "cpu":
+            self._weight, self._half = None, _pack_half(weight)
+        elif _packable(weight):
             self._packed = torch.ops.mkldnn._reorder_linear_weight(weight.detach(), 16)
             if weight.dtype == torch.bfloat16 or self._size >= SMALL:
                 self._weight = None
@@ -44,6 +51,9 @@ class Linear:
         return Linear(weight, torch.cat(list(biases)) if biases else None)
 
     def __call__(self, x: Tensor) -> Tensor:
+        if self._half is not None:
+            exact: Tensor = torch.fbgemm_linear_fp16_weight_fp32_activation(x, self._half, self.bias)
+            return exact
         if self._packed is None or (self._weight is not None and x.shape[0] * self._size < SMALL):
             assert self._weight is not None
             if self._weight.requires_grad:
@@ -52,6 +62,26 @@ class Linear:
             return F.linear(x, self._weight, self.bias)
         product: Tensor = torch.ops.mkldnn._linear_pointwise(x, self._packed, self.bias, "none", [], "")
         return product
+
+
+def multiplies_half(device: torch.device) -> bool:
+    """Whether float16 matrices can be multiplied with float32 rows on ``device``: FBGEMM is there, on x86 alone.
+
+    These functions of PyTorch are marked as going away; where they have gone, nothing uses float16.
+    """
+    there = hasattr(torch, "fbgemm_linear_fp16_weight_fp32_activation") and hasattr(torch, _PACK_HALF)
+    return there and device.type == "cpu" and "fbgemm" in torch.backends.quantized.supported_engines
+
+
+_PACK_HALF = "fbgemm_pack_gemm_matrix_fp16"
+
+
+def _pack_half(weight: Tensor) -> Tensor:
+    with warnings.catch_warnings():  # of their deprecation, given once for each of the two functions
+        warnings.simplefilter("ignore")
+        packed: Tensor = getattr(torch, _PACK_HALF)(weight.float())
+        torch.fbgemm_linear_fp16_weight_fp32_activation(torch.zeros(1, weight.shape[1]), packed, None)
+    return packed
 
 
 def product(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
