@@ -2,7 +2,8 @@
 # `make pipeline CORPUS=texts.jsonl MODEL=...` ranks, trains a head and compares, at a small scale.
 PYTHON ?= python3
 BIN := .venv/bin
-INSTALL := $(BIN)/python -m pip install --quiet --constraint constraints.txt --editable
+# Modules are compiled when first imported, which most of PyTorch's never are: a third of the time.
+INSTALL := $(BIN)/python -m pip install --quiet --no-compile --constraint constraints.txt --editable
 MODEL ?= demo
 CORPUS ?=
 
