@@ -1,8 +1,10 @@
 """``frspec demo`` in a pipe and in a terminal's colours: three times the same text, and a table."""
 
 import json
+import sys
 from pathlib import Path
 
+import click
 import pytest
 import torch
 from click.testing import CliRunner
@@ -13,6 +15,7 @@ from frspec.models.checkpoint import load_decoder
 from frspec.models.eagle import new_head, save_eagle
 from frspec.ranking.ranking import Ranking
 from frspec.text.tokenizer import Tokenizer
+from tests.cli.terminal_process import TerminalProcess
 
 
 @pytest.fixture(scope="module")
@@ -47,3 +50,18 @@ def test_accepted_drafts_are_coloured(stories: Path, arguments: list[str]) -> No
     parts = done.stdout.split("──")
     assert "\x1b[" not in parts[2], "plain decoding accepts no drafts"
     assert parts[4].count("\x1b[32m") > 3, json.dumps(parts[4])
+
+
+@pytest.mark.parametrize("no_color", ["1", None])
+def test_a_terminal_of_forty_columns(stories: Path, arguments: list[str], no_color: str | None) -> None:
+    itself = [argument if argument != arguments[3] else str(stories) for argument in arguments]
+    command = [sys.executable, "-c", "from frspec.cli.main import main; main()", "demo", *itself]
+    with TerminalProcess([*command, "--max-tokens", "60"], columns=40, NO_COLOR=no_color) as terminal:
+        screen, status = terminal.rest()
+    assert status == 0, screen
+    lines = click.unstyle(screen).splitlines()
+    assert max(map(len, lines)) <= 40
+    assert "identical output: yes" in lines
+    assert not any("…" in line for line in lines)
+    assert ("\x1b[32m" in screen) == (no_color is None)
+    assert no_color is None or "\x1b" not in screen
