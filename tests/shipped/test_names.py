@@ -63,11 +63,11 @@ def test_a_damaged_or_missing_file_is_named_with_its_hashes(copy: Path, name: st
     content[len(content) // 2] ^= 1
     file.write_bytes(content)
     found = hashlib.sha256(content).hexdigest()
-    with pytest.raises(UserError, match=re.escape(f"{file} should have sha256 {expected} and has {found}")):
+    with pytest.raises(UserError, match=re.escape(f"{file} is damaged (sha256 expected {expected}, found {found})")):
         part()
     file.unlink()
     with pytest.raises(
-        UserError, match=f"{re.escape(str(file))} should have sha256 {expected} .* install frspec again"
+        UserError, match=f"{re.escape(str(file))} is missing .sha256 expected {expected}, .* install frspec"
     ):
         part()
     for intact, check in PARTS.items():
