@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -96,11 +97,13 @@ def stop_after(steps: int, run: Run) -> None:
     trainer.save()
 
 
-def test_stopping_in_process_is_the_same_as_not(llm: LLM, corpus_file: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("workers", [1, 3])
+def test_stopping_in_process_is_the_same_as_not(workers: int, llm: LLM, corpus_file: Path, tmp_path: Path) -> None:
+    plan = replace(PLAN, workers=workers)
     for name, stops in (("whole", []), ("stopped", [1, 5])):
         for steps in stops:
-            stop_after(steps, make(llm, corpus_file, tmp_path / name))
-        run = make(llm, corpus_file, tmp_path / name)
+            stop_after(steps, make(llm, corpus_file, tmp_path / name, plan))
+        run = make(llm, corpus_file, tmp_path / name, plan)
         seen = [progress.step for progress in run.train(run.prepare(False))]
         assert seen == list(range(sum(stops) + 1, STEPS + 1))
     files = [(tmp_path / name / "model.safetensors").read_bytes() for name in ("whole", "stopped")]
@@ -115,13 +118,14 @@ def test_stopping_in_process_is_the_same_as_not(llm: LLM, corpus_file: Path, tmp
         ({"steps": 99}, "steps was 14 and is now 99"),
         ({"held_out": 0.2}, "held_out"),
         ({"noise": 0.0}, "noise"),
+        ({"workers": 2}, "workers was 1 and is now 2"),
     ],
 )
 def test_another_setting_is_refused(
     change: dict[str, float], named: str, llm: LLM, corpus_file: Path, tmp_path: Path
 ) -> None:
     stop_after(1, make(llm, corpus_file, tmp_path / "head"))
-    changed = Plan(**{**PLAN.__dict__, **change})
+    changed = replace(PLAN, **change)
     with pytest.raises(UserError, match=named):
         make(llm, corpus_file, tmp_path / "head", changed).prepare(False)
 

@@ -1,6 +1,7 @@
 """``frspec train`` as a user runs it."""
 
 import json
+from math import log
 from pathlib import Path
 
 import pytest
@@ -51,10 +52,31 @@ def test_a_trained_head_drafts_what_the_target_says(stories: Path, data: Path, t
     assert other.metrics.mean_acceptance_length > 1.1
 
 
-def test_epochs_decide_the_steps(tiny: Path, corpus_file: Path, tmp_path: Path) -> None:
-    said = invoke(tiny, "--data", corpus_file, "-o", tmp_path / "head", "--epochs", 2, "--batch-tokens", 1500)
+def test_a_ranked_part_of_the_vocabulary(tiny: Path, corpus_file: Path, tmp_path: Path) -> None:
+    """The token loss is over these ids and those that end turns; another part is another run."""
+    ids = tmp_path / "ids.json"
+    ids.write_text(json.dumps([*range(100, 5, -1)]))
+    ranked = ["--data", corpus_file, "--held-out", 0.2, "--seq-len", 64, "--batch-tokens", 256, "--ranking", ids]
+    losses = {}
+    for size in (20, 90):
+        out = tmp_path / f"head{size}"
+        invoke(tiny, *ranked, "-o", out, "--draft-vocab", size, "--steps", 1)
+        facts = json.loads((out / "frspec.json").read_text())
+        assert facts["settings"]["draft_vocab"].startswith(f"{size + 2} ids, ")
+        losses[size] = facts["history"][0]["token_loss"]
+    assert losses[20] < losses[90] < log(320) + 1  # an untrained head is about as unsure as there are ids
+    assert losses[20] == pytest.approx(log(22), abs=1)
+    with pytest.raises(UserError, match="needs a ranking"):
+        invoke(tiny, "--data", corpus_file, "-o", tmp_path / "none", "--draft-vocab", 20)
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_epochs_decide_the_steps(workers: int, tiny: Path, corpus_file: Path, tmp_path: Path) -> None:
+    said = invoke(tiny, "--data", corpus_file, "-o", tmp_path / "head", "--epochs", 2, "--batch-tokens", 1500 * workers,
+                  "--workers", workers)  # fmt: skip
     facts = json.loads((tmp_path / "head" / "frspec.json").read_text())
-    assert facts["trained_tokens"] == 2 * facts["corpus_tokens"]
+    whole, last = 2 * facts["corpus_tokens"], 1500 * (workers - 1)  # the last step goes on into a third pass
+    assert whole <= facts["trained_tokens"] <= whole + last
     assert f"{facts['settings']['steps']} steps" in said
 
 
@@ -77,6 +99,8 @@ def test_prompts_are_beginnings_or_end_before_the_first_answer() -> None:
     [
         (["--data", "nowhere.jsonl"], "nothing is called nowhere"),
         (["--seq-len", "99", "--batch-tokens", "64"], "seq_len 99 is above batch_tokens 64"),
+        (["--seq-len", "99", "--batch-tokens", "256", "--workers", "3"], "above batch_tokens 256 shared by 3 workers"),
+        (["--batch-tokens", "64", "--workers", "9"], "batch_tokens 64 is too little for 9 workers"),
         (["--held-out", "0.999"], "held out"),
         (["--regenerate", "--prompt-tokens", "999"], "leaves no room"),
         (["--field", "story"], "no field 'story'"),

@@ -30,6 +30,8 @@ from frspec.train.regenerate import Regeneration, regenerate
 
 PROMPTS = 16
 """Held-out prompts that acceptance is measured on."""
+SMALLEST = 8
+"""Tokens of a worker's part: shorter pieces of documents teach nothing."""
 RATE_TIMES_WIDTH = 0.384
 """Default learning rate: this over the hidden size, as maximal-update scaling has it (arXiv 2203.03466). 3e-3 at 128,
 the best of a sweep there; 1e-4 at 4,096."""
@@ -52,6 +54,15 @@ class Plan:
     workers: int = 1
     ranking: str | Path | None = None
     draft_vocab: Spec = None
+
+    def __post_init__(self) -> None:
+        if self.part < SMALLEST:
+            raise UserError(f"batch_tokens {self.batch_tokens} is too little for {self.workers} workers; raise it")
+
+    @property
+    def part(self) -> int:
+        """Tokens of a step that one worker gets."""
+        return self.batch_tokens // self.workers
 
 
 Read = Callable[[], Documents]
@@ -81,7 +92,7 @@ class Run:
         corpus, held_out = whole.split(self.plan.held_out)
         self.sources = [str(file) for file in documents.files]
         context = self.llm.max_model_len
-        seq_len = min(self.plan.seq_len or self.plan.batch_tokens // self.plan.workers, context)
+        seq_len = min(self.plan.seq_len or self.plan.part, context)
         rows, vocabulary = self._rows()
         if regenerated:
             rewrite = Regeneration(self.plan.prompt_tokens, seq_len, self.plan.seed, corpus.digest())
@@ -136,8 +147,7 @@ class Run:
     def _settle(self, corpus: Corpus, seq_len: int) -> Settings:
         plan = self.plan
         lengths = [window.stop - window.start for window in corpus.windows(seq_len)]
-        part = plan.batch_tokens // plan.workers
-        parts = sum(sum(1 for _ in epoch(lengths, part, plan.seed, number)) for number in range(plan.epochs))
+        parts = sum(sum(1 for _ in epoch(lengths, plan.part, plan.seed, number)) for number in range(plan.epochs))
         steps = plan.steps or -(-parts // plan.workers)
         width = self.llm.engine.target.config.hidden_size
         return Settings(
