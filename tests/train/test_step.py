@@ -17,7 +17,7 @@ from frspec.train.step import Batch, gradients
 LENGTHS = [5, 9, 3]
 
 
-def batch(counted: list[bool] | None = None, total: int = 20) -> Batch:
+def batch(counted: list[bool] | None = None, total: int = 48) -> Batch:
     """Three windows, and filling."""
     tokens = torch.randint(0, 320, (17,), generator=torch.Generator().manual_seed(0))
     marks = torch.ones(17, dtype=torch.bool) if counted is None else torch.tensor(counted)
@@ -48,14 +48,14 @@ def fresh(llm: LLM):
     return config, tensors
 
 
-@pytest.mark.parametrize("total", [17, 18, 40])
+@pytest.mark.parametrize("total", [48, 64, 128])
 def test_forward_equals_inference(total: int, llm: LLM) -> None:
     """Whatever the filling; the gradient is automatic differentiation's of the loss at the end of it."""
     target = llm.engine.target
     config, tensors = fresh(llm)
     given, rows = batch(total=total), target.head[:200]
     found, slopes = gradients(target, config, tensors, rows, given, 14, None)
-    windows = given.tokens[:17].split(LENGTHS)
+    windows = [given.tokens[16 * n : 16 * n + length] for n, length in enumerate(LENGTHS)]
     parts = [teacher_forced(llm, config, tensors, window) for window in windows]
     predicted, wanted = (torch.cat(side) for side in zip(*parts, strict=True))
     expected, _ = feature_and_token_loss(predicted, wanted, rows, 14)
@@ -86,7 +86,7 @@ def test_parts_add_up(llm: LLM) -> None:
     config, tensors = fresh(llm)
     tokens = torch.randint(0, 320, (17,), generator=torch.Generator().manual_seed(0))
     corpus = Corpus(tokens.int(), torch.ones(17, dtype=torch.bool), torch.tensor([0, 17]))
-    halves = [Batch.of(corpus, windows, 14) for windows in ([slice(0, 5), slice(14, 17)], [slice(5, 14)])]
+    halves = [Batch.of(corpus, windows, 32) for windows in ([slice(0, 5), slice(14, 17)], [slice(5, 14)])]
     whole, slopes = gradients(target, config, tensors, target.head, batch(), 14, None)
     (one, first), (other, second) = (gradients(target, config, tensors, target.head, h, 14, None) for h in halves)
     assert (one + other).total == pytest.approx(whole.total, rel=1e-5)
@@ -98,7 +98,7 @@ def test_a_pair_counts_if_the_drafted_token_does() -> None:
     """Marks on tokens 3 and 4 of a window of five: pair t stands for token t + 2, so pairs 1, 2 and the last."""
     marks = [False] * 17
     marks[3] = marks[4] = True
-    assert batch(marks).counted.tolist() == [False, True, True, True] + [False] * 16
+    assert batch(marks).counted.tolist() == [False, True, True, True] + [False] * 44
 
 
 def test_every_window_that_is_cut_can_be_trained_on(llm: LLM) -> None:
@@ -113,7 +113,7 @@ def test_every_window_that_is_cut_can_be_trained_on(llm: LLM) -> None:
                 windows = corpus.windows(length)
             except UserError:
                 continue
-            given = Batch.of(corpus, windows, length)
+            given = Batch.of(corpus, windows, 16)
             pairs = int(given.counted.sum())
             loss, _ = gradients(llm.engine.target, config, tensors, llm.engine.target.head, given, pairs, None)
             assert pairs > 0
@@ -125,7 +125,7 @@ def test_every_window_that_is_cut_can_be_trained_on(llm: LLM) -> None:
 def test_every_tensor_learns_and_noise_matters(llm: LLM) -> None:
     config, tensors = fresh(llm)
     target, losses = llm.engine.target, []
-    for noise in (torch.zeros(20, 32), torch.rand(20, 32) - 0.5, None):
+    for noise in (torch.zeros(48, 32), torch.rand(48, 32) - 0.5, None):
         loss, slopes = gradients(target, config, tensors, target.head, batch(), 14, noise)
         losses.append(loss.total)
         assert all(slope.abs().sum() > 0 for slope in slopes)

@@ -24,7 +24,7 @@ from frspec.train.corpus import Corpus, batches, generator
 from frspec.train.loss import Loss
 from frspec.train.schedule import learning_rate
 from frspec.train.state import State, clear_leftovers
-from frspec.train.step import Batch, gradients
+from frspec.train.step import Batch, filled, gradients
 
 BETAS, CLIP = (0.9, 0.95), 0.5
 SAVE_SECONDS = 15.0
@@ -51,14 +51,19 @@ class Settings:
     eval_every: int
 
     def __post_init__(self) -> None:
-        if self.seq_len > self.part:
+        if self.seq_len > self.batch_tokens // self.workers:
             shared = f" shared by {self.workers} workers" if self.workers > 1 else ""
             raise UserError(f"seq_len {self.seq_len} is above batch_tokens {self.batch_tokens}{shared}; lower it")
 
     @property
     def part(self) -> int:
-        """Tokens of one worker's part of a step, filling included."""
-        return self.batch_tokens // self.workers
+        """Rows of one worker's part of a step, filling included."""
+        return filled(self.batch_tokens // self.workers)
+
+
+def rows_of(windows: Sequence[slice]) -> list[int]:
+    """How many rows of a batch each window takes."""
+    return [filled(window.stop - window.start) for window in windows]
 
 
 @dataclass(frozen=True)
@@ -131,8 +136,8 @@ class Trainer:
 
     def _batches(self) -> Iterator[list[Batch]]:
         """The parts of each step that is still to do."""
-        lengths, settings = [window.stop - window.start for window in self.windows], self.settings
-        order = batches(lengths, settings.part, settings.seed)
+        settings = self.settings
+        order = batches(rows_of(self.windows), settings.part, settings.seed)
         left = islice(order, self.state.step * settings.workers, settings.steps * settings.workers)
         while parts := list(islice(left, settings.workers)):
             yield [Batch.of(self.corpus, [self.windows[n] for n in part], settings.part) for part in parts]

@@ -25,8 +25,9 @@ from frspec.speculation.vocabulary import DraftVocabulary, Spec
 from frspec.text.sources import Document, Documents
 from frspec.train.corpus import Corpus, epoch
 from frspec.train.examples import Example, encode_documents
-from frspec.train.loop import Progress, Settings, Trainer, held_out_prompts
+from frspec.train.loop import Progress, Settings, Trainer, held_out_prompts, rows_of
 from frspec.train.regenerate import Regeneration, regenerate
+from frspec.train.step import filled
 
 PROMPTS = 16
 """Held-out prompts that acceptance is measured on."""
@@ -146,8 +147,8 @@ class Run:
 
     def _settle(self, corpus: Corpus, seq_len: int) -> Settings:
         plan = self.plan
-        lengths = [window.stop - window.start for window in corpus.windows(seq_len)]
-        parts = sum(sum(1 for _ in epoch(lengths, plan.part, plan.seed, number)) for number in range(plan.epochs))
+        lengths = rows_of(corpus.windows(seq_len))
+        parts = sum(sum(1 for _ in epoch(lengths, filled(plan.part), plan.seed, n)) for n in range(plan.epochs))
         steps = plan.steps or -(-parts // plan.workers)
         width = self.llm.engine.target.config.hidden_size
         return Settings(

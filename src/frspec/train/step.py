@@ -15,11 +15,20 @@ from frspec.models import Decoder, EagleHead, ModelConfig, WholeAttention
 from frspec.train.corpus import Corpus
 from frspec.train.loss import Loss, feature_and_token_loss
 
+GRAIN = 16
+"""Rows of a window and of a batch are filled up to multiples of this: for every new shape oneDNN keeps kernels, which
+for attention over 500 different lengths were 1.3 GB."""
+
+
+def filled(tokens: int) -> int:
+    """Rows that a window of so many tokens takes."""
+    return -(-tokens // GRAIN) * GRAIN
+
 
 @dataclass(frozen=True)
 class Batch:
-    """Windows end to end and filling behind them: ``tokens`` [T] int64; ``counted`` [T] bool, whether row t's pair
-    (feature t, token t + 1) is trained; ``lengths``, which add up to T; ``used``: tokens without the filling.
+    """Windows end to end, each filled up, and filling behind them: ``tokens`` [T] int64; ``counted`` [T] bool, whether
+    row t's pair (feature t, token t + 1) is trained; ``lengths``, which add up to T; ``used``: tokens of the windows.
     """
 
     tokens: Tensor
@@ -29,21 +38,23 @@ class Batch:
 
     @staticmethod
     def of(corpus: Corpus, windows: Sequence[slice], total: int) -> Batch:
-        """``windows`` of ``corpus``, filled up to ``total`` rows: with oneDNN every new shape costs memory for good.
+        """``windows`` of ``corpus`` in ``total`` rows, a multiple of ``GRAIN`` with room for them filled up.
 
         In every window the pair (feature t, token t + 1) predicts feature t + 1. It counts if the token that this
         feature stands for, t + 2, does; for the window's last pair that token is unknown, and t + 1 decides.
         """
-        lengths = [window.stop - window.start for window in windows]
-        filling = total - sum(lengths)
-        tokens = torch.cat([*(corpus.tokens[window] for window in windows), corpus.tokens.new_zeros(filling)])
-        counted = torch.zeros(total, dtype=torch.bool)
-        start = 0
-        for window, length in zip(windows, lengths, strict=True):
-            marks = corpus.counted[window]
+        tokens, counted = torch.zeros(total, dtype=torch.int64), torch.zeros(total, dtype=torch.bool)
+        lengths, start, used = list[int](), 0, 0
+        for window in windows:
+            marks, length = corpus.counted[window], window.stop - window.start
+            tokens[start : start + length] = corpus.tokens[window]
             counted[start : start + length - 1] = torch.cat((marks[2:], marks[-1:]))
-            start += length
-        return Batch(tokens.long(), counted, lengths + [filling] * (filling > 0), start)
+            lengths.append(filled(length))
+            start, used = start + lengths[-1], used + length
+        while start < total:  # in pieces: attention takes time with the square of their length
+            lengths.append(min(max(lengths), total - start))
+            start += lengths[-1]
+        return Batch(tokens, counted, lengths, used)
 
 
 def gradients(
@@ -67,7 +78,7 @@ def gradients(
         features = target.run(tokens, positions, attend)
         seen = features if noise is None else (features + noise.to(target.device)).to(features.dtype)
     cast = {name: tensor.to(features.dtype) if tensor.ndim > 1 else tensor for name, tensor in tensors.items()}
-    # The last row of a window meets the next one's first token. Nothing follows it, so nothing comes of it.
+    # The last row of a window meets a token that is not its own. Nothing follows it, so nothing comes of it.
     predicted = EagleHead(config, cast, target).run(tokens.roll(-1), seen, positions, attend)
     counted = batch.counted.nonzero().squeeze(1).to(target.device)
     loss, slope = feature_and_token_loss(predicted.detach()[counted], features[counted + 1], rows, pairs)
