@@ -98,11 +98,10 @@ def _bias(segment: Segment, dtype: torch.dtype, device: torch.device) -> Tensor 
     width = segment.cache.drafted + segment.count
     mask = segment.mask
     if mask is None:
-        hidden = torch.ones((segment.count, width), dtype=torch.bool, device=device).triu_(segment.cache.drafted + 1)
-    else:
-        assert mask.shape == (segment.count, width), f"mask {tuple(mask.shape)} is not [{segment.count}, {width}]"
-        hidden = ~mask
-    return torch.zeros((segment.count, width), dtype=dtype, device=device).masked_fill_(hidden, float("-inf"))
+        hidden = torch.full((segment.count, width), -torch.inf, dtype=dtype, device=device)
+        return hidden.triu_(segment.cache.drafted + 1)
+    assert mask.shape == (segment.count, width), f"mask {tuple(mask.shape)} is not [{segment.count}, {width}]"
+    return torch.where(mask, 0.0, -torch.inf).to(dtype)
 
 
 def _fused(q: Tensor, keys: Tensor, values: Tensor, bias: Tensor | None) -> Tensor:

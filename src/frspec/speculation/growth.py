@@ -59,15 +59,6 @@ class Backbone(Protocol):
         ...
 
 
-@dataclass
-class _Level:
-    """Candidates of one depth: tokens, scores, parents [B, n]; parents index all candidates, root = 0."""
-
-    tokens: Tensor
-    scores: Tensor
-    parents: Tensor
-
-
 def grow(
     backbone: Backbone, head: DraftHead, states: Sequence[DraftState], shape: TreeShape, clock: Clock
 ) -> list[TokenTree]:
@@ -75,61 +66,82 @@ def grow(
     features = backbone.catch_up(states)
     clock.lap("draft layer")
     batch, width = len(states), min(shape.width, head.size, shape.nodes)
-    scores, tokens = head.best(features[:, None], states, 1, width)
+    scores, tokens = (found[:, 0] for found in head.best(features[:, None], states, 1, width))
     clock.lap("draft head")
-    device = tokens.device
-    levels = [_Level(tokens[:, 0], scores[:, 0], torch.zeros(batch, width, dtype=torch.int64, device=device))]
-    frontier = torch.arange(1, width + 1, device=device).expand(batch, width)
-    tokens, scores, features = tokens[:, 0], scores[:, 0], features[:, None].expand(-1, width, -1)
-    own = torch.eye(width, dtype=torch.bool, device=device).expand(batch, width, width)
-    masks, first = own, 1 + width
+    candidates, expanded = [(tokens, scores)], list[Tensor]()
+    features = features[:, None].expand(-1, width, -1)
+    own = torch.eye(width, dtype=torch.bool, device=tokens.device).expand(batch, width, width)
+    masks = own
     for depth in range(1, min(shape.depth, max(state.room for state in states))):
         features = backbone.extend(states, depth, tokens, features, masks)
         clock.lap("draft layer")
         child_scores, child_tokens = head.best(features, states, depth + 1, width)
         clock.lap("draft head")
-        child_scores = (child_scores + scores[..., None]).flatten(1)
-        child_tokens = child_tokens.flatten(1)
-        levels.append(_Level(child_tokens, child_scores, frontier.repeat_interleave(width, 1)))
+        child_scores, child_tokens = (child_scores + scores[..., None]).flatten(1), child_tokens.flatten(1)
+        candidates.append((child_tokens, child_scores))
         scores, kept = child_scores.topk(width)
+        expanded.append(kept)
         tokens, above = child_tokens.gather(1, kept), kept // width
-        frontier = first + kept
         features = features.gather(1, above[..., None].expand(-1, -1, features.shape[-1]))
         masks = torch.cat([masks.gather(1, above[..., None].expand(-1, -1, masks.shape[-1])), own], 2)
-        first += width * width
     backbone.drop(states)
-    trees = _select(levels, states, shape.nodes)
+    trees = _select(candidates, expanded, states, shape.nodes)
     clock.lap("draft tree")
     return trees
 
 
-def _select(levels: list[_Level], states: Sequence[DraftState], nodes: int) -> list[TokenTree]:
-    """Keep the best ``nodes`` candidates; a tie goes to the parent, so what is kept is a tree."""
-    scores = torch.cat([level.scores for level in levels], 1)
-    parents = torch.cat([level.parents for level in levels], 1)
-    tokens = torch.cat([level.tokens for level in levels], 1)
-    batch, count = scores.shape
-    depths = torch.cat([torch.full((level.tokens.shape[1],), i + 1) for i, level in enumerate(levels)])
+def _select(
+    candidates: Sequence[tuple[Tensor, Tensor]], expanded: Sequence[Tensor], states: Sequence[DraftState], nodes: int
+) -> list[TokenTree]:
+    """Keep the best ``nodes`` of all (tokens, scores) [B, n] seen, level by level; a tie goes to the parent.
+
+    The first level's n = w candidates were all expanded, each to w of the next level; of a later one those at
+    ``expanded`` [B, w], in that order.
+    """
+    width = candidates[0][0].shape[1]
+    rooms = [state.room for state in states]
     # A node below its state's room could never be accepted; it must not take the place of one that could.
-    rooms = torch.tensor([[state.room] for state in states])
-    scores = scores.masked_fill((depths > rooms).to(scores.device), -torch.inf)
+    levels = [
+        scores if min(rooms) > level else scores.masked_fill(_too_deep(rooms, level, scores), -torch.inf)
+        for level, (_, scores) in enumerate(candidates)
+    ]
     # Candidates stand level by level, so a stable sort breaks ties for the parent and index order is tree order.
-    best = scores.sort(dim=1, descending=True, stable=True).indices[:, :nodes].sort(1).values
-    place = torch.zeros(batch, count + 1, dtype=torch.int64, device=scores.device)
-    steps = torch.arange(1, best.shape[1] + 1, device=scores.device).expand_as(best)
-    place.scatter_(1, best + 1, steps)
-    parents = place.gather(1, parents.gather(1, best)).cpu()
-    tokens, depths = tokens.gather(1, best).cpu(), depths[best.cpu()]
-    zero = torch.zeros(1, dtype=torch.int64)
+    best = torch.cat(levels, 1).sort(dim=1, descending=True, stable=True).indices[:, :nodes].sort(1).values
+    tokens = torch.cat([tokens for tokens, _ in candidates], 1)
+    together = torch.cat([best, tokens.gather(1, best), *expanded], 1).tolist()  # one transfer for everything
+    count = best.shape[1]
     trees = []
-    for row, state in enumerate(states):
-        fits = slice(0, int((depths[row] <= state.room).sum()))
-        root = torch.tensor(state.tokens[-1:])
-        trees.append(
-            TokenTree(
-                torch.cat([root, tokens[row, fits]]),
-                torch.cat([zero, parents[row, fits]]),
-                torch.cat([zero, depths[row, fits]]),
-            )
-        )
+    for row, state in zip(together, states, strict=True):
+        opened = [list(range(width)), *(row[at : at + width] for at in range(2 * count, len(row), width))]
+        trees.append(_tree(row[:count], row[count : 2 * count], opened, state))
     return trees
+
+
+def _too_deep(rooms: Sequence[int], level: int, like: Tensor) -> Tensor:
+    return torch.tensor([[level + 1 > room] for room in rooms], device=like.device)
+
+
+def _tree(
+    chosen: Sequence[int], tokens: Sequence[int], opened: Sequence[Sequence[int]], state: DraftState
+) -> TokenTree:
+    """The tree of ``chosen`` candidates, which ascend, and their tokens.
+
+    ``opened[i]``: which of level i have children. The next level has one candidate per opened one and per child.
+    """
+    width = len(opened[0])
+    found, parents, depths = {-1: 0}, [0], [0]
+    for candidate in chosen:
+        if candidate < width:
+            parent, depth = -1, 1
+        else:
+            level, place = divmod(candidate - width, width * width)
+            start = 0 if level == 0 else width + (level - 1) * width * width
+            parent, depth = start + opened[level][place // width], level + 2
+        if depth > state.room:
+            break
+        found[candidate] = len(parents)
+        parents.append(found[parent])
+        depths.append(depth)
+    return TokenTree(
+        torch.tensor([state.tokens[-1], *tokens[: len(parents) - 1]]), torch.tensor(parents), torch.tensor(depths)
+    )

@@ -19,14 +19,15 @@ from frspec.models.decoder import Decoder
 from frspec.models.layers.linear import Linear
 from frspec.speculation.drafters.base import DraftState
 from frspec.speculation.noise import position_key, rough_gumbel, token_bits
-from frspec.speculation.search import logsumexp, top
+from frspec.speculation.search import log_shares, top
 from frspec.speculation.vocabulary import DraftVocabulary
 
 
 class DraftHead:
     """``project`` scores the ids of ``vocabulary``, row ``i`` for ``ids[i]``; ``DraftHead.of`` slices a model's.
 
-    kind: the type of features that ``project`` takes. use_noise: whether drafts know the noise the target will sample with (see the module).
+    kind: the type of features that ``project`` takes. use_noise: whether drafts know the noise the target will
+    sample with (see the module).
     """
 
     def __init__(
@@ -64,6 +65,6 @@ class DraftHead:
                     bits = token_bits(position_key(state.seed, len(state.tokens) - 1 + depth), self._ids32)
                     logits[row * nodes : (row + 1) * nodes].add_(rough_gumbel(bits), alpha=state.temperature)
         values, places = top(logits, width)
-        scores = values - logsumexp(logits)
+        scores = log_shares(logits, values)
         tokens = self._ids[places] if self._mapped else places
         return scores.view(batch, nodes, width), tokens.view(batch, nodes, width)

@@ -7,6 +7,7 @@ maxima of blocks are taken first, and only the few blocks that can hold what is 
 
 from __future__ import annotations
 
+from functools import lru_cache
 from math import e as EULER
 from math import log, log2
 
@@ -44,10 +45,10 @@ def noisy_argmax(scores: Tensor, bits: Tensor) -> int:
     if len(scores) <= FEW:
         return int((scores.double() + gumbel_of(bits)).argmax())
     tail = torch.arange(count * COLUMN, len(scores), device=scores.device)
-    steps = torch.arange(0, count * COLUMN, count, device=scores.device)  # block i holds places i, i + count, ...
 
     def exact(columns: Tensor) -> tuple[Tensor, Tensor]:
-        places = torch.cat([(steps[:, None] + columns).flatten(), tail])  # ascending, so the first of equals wins
+        places = (_steps(count, scores.device) + columns).flatten()  # ascending, so the first of equals wins
+        places = torch.cat([places, tail]) if len(tail) else places
         return places, scores[places].double() + gumbel_of(bits[places])
 
     grid = slice(0, count * COLUMN)
@@ -64,17 +65,27 @@ def top(scores: Tensor, count: int) -> tuple[Tensor, Tensor]:
     if size <= FEW or scores.device.type != "cpu" or count > columns:
         found = scores.topk(count)
         return found.values, found.indices
-    grid = scores[:, : columns * COLUMN].view(rows, COLUMN, columns)
-    best = grid.amax(1).topk(count).indices  # the largest scores lie in the blocks with the largest maxima
-    candidates = grid.gather(2, best[:, None].expand(-1, COLUMN, -1)).flatten(1)
-    candidates = torch.cat([candidates, scores[:, columns * COLUMN :]], 1)
-    values, places = candidates.topk(count)
-    inside = (places // count) * columns + best.gather(1, places % count)
-    return values, torch.where(places < COLUMN * count, inside, places + columns * COLUMN - COLUMN * count)
+    largest = scores[:, : columns * COLUMN].view(rows, COLUMN, columns).amax(1)
+    best = largest.topk(count).indices  # the largest scores lie in the blocks with the largest maxima
+    places = (_steps(columns, scores.device) + best[:, None]).flatten(1)
+    if size % COLUMN:
+        tail = torch.arange(columns * COLUMN, size, device=scores.device).expand(rows, -1)
+        places = torch.cat([places, tail], 1)
+    values, found_in = scores.gather(1, places).topk(count)
+    return values, places.gather(1, found_in)
 
 
-def logsumexp(scores: Tensor) -> Tensor:
-    """``scores.logsumexp(-1, keepdim=True)`` of finite scores [..., n]; powers of two cost a quarter of those of e."""
-    largest = scores.amax(-1, keepdim=True)
-    total = scores.sub(largest).mul_(log2(EULER)).exp2_().sum(-1, keepdim=True)
-    return total.log2_().mul_(log(2)).add_(largest)
+@lru_cache(maxsize=16)
+def _steps(columns: int, device: torch.device) -> Tensor:
+    """[COLUMN, 1]: what leads from a block's first place to all of them, for blocks that take turns."""
+    return torch.arange(0, columns * COLUMN, columns, device=device)[:, None]
+
+
+def log_shares(scores: Tensor, values: Tensor) -> Tensor:
+    """Log-probabilities [R, k] of ``values`` [R, k], best first, among finite scores [R, n] that hold them.
+
+    ``scores`` is overwritten. Powers of two cost a quarter of those of e.
+    """
+    largest = values[:, :1]
+    total = scores.sub_(largest).mul_(log2(EULER)).exp2_().sum(-1, keepdim=True)
+    return (values - largest).sub_(total.log2_(), alpha=log(2))

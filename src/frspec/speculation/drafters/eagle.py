@@ -73,9 +73,10 @@ class EagleDrafter(TreeDrafter):
         """Run the frontier of one depth; see ``Backbone``."""
         width = tokens.shape[1]
         caches = [self.cache(state) for state in states]
-        positions = torch.tensor([cache.length - 1 + depth for cache in caches], device=tokens.device)
+        places = [cache.length - 1 + depth for cache in caches for _ in range(width)]
+        positions = torch.tensor(places, device=tokens.device)
         segments = [Segment(cache, width, mask) for cache, mask in zip(caches, masks, strict=True)]
-        out = self.eagle.forward(tokens.flatten(), features.flatten(0, 1), positions.repeat_interleave(width), segments)
+        out = self.eagle.forward(tokens.flatten(), features.flatten(0, 1), positions, segments)
         return out.view(features.shape)
 
     def cache(self, state: DraftState) -> KVCache:
