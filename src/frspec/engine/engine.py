@@ -20,6 +20,7 @@ from frspec.engine.request import Request
 from frspec.engine.share import Share
 from frspec.errors import UserError
 from frspec.models.decoder import Decoder
+from frspec.models.layers.split import one_thread
 from frspec.speculation.drafters.base import Drafter
 from frspec.speculation.verify import verify
 from frspec.types import StepStats, TokenTree
@@ -60,9 +61,12 @@ class Engine:
             self.waiting.remove(request)
         self._retire()
 
-    @torch.inference_mode()
     def step(self) -> None:
         """One pass of the target for everything that runs; requests hold what came of it."""
+        with torch.inference_mode(), one_thread(self.target.precision.light):
+            self._step()
+
+    def _step(self) -> None:
         self.clock.start()
         self._admit()
         try:

@@ -17,6 +17,7 @@ from frspec.models.layers.block import Block
 from frspec.models.layers.linear import Linear
 from frspec.models.layers.norm import RMSNorm
 from frspec.models.layers.rope import Rope
+from frspec.models.layers.split import split
 from frspec.models.precision import Precision
 from frspec.models.segments import CachedAttention, Segment
 
@@ -25,7 +26,7 @@ class Decoder:
     """A causal language model on one device.
 
     ``embedding`` [V, H] and ``head`` [V, H] (the same tensor when tied) are its own weights, to be read, never
-    written: drafters slice them. ``project`` is the whole head as a ``Linear``. ``precision`` is that of ``blocks``,
+    written: drafters slice them. ``project`` multiplies with the whole head. ``precision`` is that of ``blocks``,
     by itself the embedding's type throughout.
     """
 
@@ -45,7 +46,7 @@ class Decoder:
         self.norm = norm
         self.head = head
         self.precision = precision or Precision(embedding.dtype, embedding.dtype)
-        self.project = Linear(self.precision.hold(head))
+        self.project = split(self.precision.hold(head)) if self.precision.light else Linear(head)
         self.rope = rope
 
     @property

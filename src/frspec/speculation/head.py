@@ -17,6 +17,7 @@ from torch import Tensor
 
 from frspec.models.decoder import Decoder
 from frspec.models.layers.linear import Linear
+from frspec.models.layers.split import Split, split
 from frspec.speculation.drafters.base import DraftState
 from frspec.speculation.noise import position_key, rough_gumbel, token_bits
 from frspec.speculation.search import log_shares, top
@@ -32,7 +33,7 @@ class DraftHead:
 
     def __init__(
         self,
-        project: Linear,
+        project: Linear | Split,
         vocabulary: DraftVocabulary,
         device: torch.device,
         kind: torch.dtype = torch.float32,
@@ -49,7 +50,8 @@ class DraftHead:
         rows = vocabulary.rows(decoder.head)
         if rows is decoder.head:
             return DraftHead(decoder.project, vocabulary, decoder.device, decoder.precision.activations, use_noise)
-        return DraftHead(Linear(rows), vocabulary, decoder.device, rows.dtype, use_noise)
+        project = split(rows) if decoder.precision.light else Linear(rows)
+        return DraftHead(project, vocabulary, decoder.device, rows.dtype, use_noise)
 
     def best(self, features: Tensor, states: Sequence[DraftState], depth: int, width: int) -> tuple[Tensor, Tensor]:
         """The ``width`` best children of nodes with features [B, k, H].
