@@ -31,6 +31,15 @@ def test_a_size_a_share_or_everything() -> None:
     assert build(RANKING, None) == [6, 2, 5]
 
 
+def test_a_list_of_ids() -> None:
+    assert build([3, 1], None) == [6, 3, 1]
+    for ids, message in (([3, 3], "not a ranking"), ([], "not a ranking"), (["3"], "not of whole numbers")):
+        with pytest.raises(UserError, match=message):
+            build(ids, None)
+    with pytest.raises(UserError, match="one ranking and a size"):
+        build([3, 1], RANKING)
+
+
 def test_ids_that_are_always_in_come_first_and_once() -> None:
     assert build(2, always=(5, 1)) == [1, 5, 2]
 

@@ -7,16 +7,18 @@ always in come first and the rest in rank order, so every smaller vocabulary is 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from numbers import Integral
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from frspec.errors import UserError
 from frspec.ranking.ranking import Ranking
 
-Spec = int | float | str | Path | Ranking | None
+Spec = int | float | str | Path | Ranking | Sequence[int] | None
 
 
 class DraftVocabulary:
@@ -93,11 +95,19 @@ def _parse(spec: Spec, ranking: Ranking | None) -> tuple[int | float | str | Non
             spec = Ranking.load(str(spec))
     if isinstance(spec, Path):
         spec = Ranking.load(spec)
+    if isinstance(spec, Sequence) and not isinstance(spec, str):
+        spec = _from_ids(spec)
     if isinstance(spec, Ranking):
         if ranking is not None:
             raise UserError("draft_vocab is a ranking and ranking= names another; give one ranking and a size")
         return None, spec
     return spec, ranking
+
+
+def _from_ids(ids: Sequence[int]) -> Ranking:
+    if not all(isinstance(token, Integral) for token in ids):
+        raise UserError("draft_vocab is a list, but not of whole numbers; give token ids, or a size, or a ranking")
+    return Ranking(np.asarray(ids, dtype=np.int64), None, None)
 
 
 def _choose(ranking: Ranking, size: int | float | str | None, vocab_size: int) -> Tensor:
