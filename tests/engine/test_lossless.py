@@ -14,7 +14,6 @@ from frspec.models import decoder as decoder_module
 from frspec.models import eagle as eagle_module
 from frspec.models import segments
 from frspec.models.eagle import EagleHead, new_head
-from frspec.speculation.drafters import eagle as eagle_drafter
 from frspec.speculation.drafters import model as model_drafter
 from frspec.speculation.drafters import tree as tree_module
 from frspec.speculation.drafters.base import Drafter
@@ -163,7 +162,6 @@ def test_a_long_prompt_is_read_in_pieces(plain: LLM, monkeypatch: pytest.MonkeyP
     for home in (segments, decoder_module, eagle_module):
         monkeypatch.setattr(home.CachedAttention, "__init__", watched)
     monkeypatch.setattr(tree_module, "CHUNK", 64)
-    monkeypatch.setattr(eagle_drafter, "CHUNK", 64)
     monkeypatch.setattr(model_drafter, "CHUNK", 64)
     prompt = (plain.get_tokenizer().encode("Once upon a time there was a cat. ") * 50)[:450]
     params = replace(GREEDY, max_tokens=24)

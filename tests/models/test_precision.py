@@ -1,5 +1,7 @@
 """Small bfloat16 models in float32 on 16-bit matrices: against Hugging Face in float32, and row by row."""
 
+import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -8,8 +10,9 @@ import transformers
 from safetensors.torch import load_file, save_file
 
 from frspec import LLM, SamplingParams
+from frspec.errors import UserError
 from frspec.models import Segment, load_decoder
-from frspec.models.layers import linear, split
+from frspec.models.layers import split
 from frspec.models.layers.linear import Linear, multiplies_half
 from frspec.models.precision import LIGHT, Precision, pick_precision
 
@@ -64,7 +67,7 @@ def test_a_dtype_that_was_asked_for_is_kept(tmp_path: Path) -> None:
 
 
 def test_without_fbgemm_nothing_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(linear, "_PACK_HALF", "a_function_that_has_gone")
+    monkeypatch.delattr(torch, "fbgemm_pack_gemm_matrix_fp16")
     save(make("llama", torch.bfloat16), tmp_path)
     assert not load_decoder(tmp_path).precision.light
     output = LLM(tmp_path, skip_tokenizer_init=True).generate({"prompt_token_ids": [3, 4, 5]})[0]
@@ -124,6 +127,28 @@ def test_texts_are_the_same_on_several_cores(tmp_path: Path, monkeypatch: pytest
     prompt = {"prompt_token_ids": [3, 4, 5]}
     texts = [llm.generate(prompt, params)[0].outputs[0].token_ids for llm in (several, one)]
     assert texts[0] == texts[1]
+
+
+@pytest.mark.usefixtures("three_cores")
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_a_forked_child_multiplies_too() -> None:
+    divided, x = split.split(torch.randn(101, 64).half()), torch.randn(5, 64)
+    divided(x)
+    child = os.fork()
+    if child == 0:
+        signal.alarm(20)
+        os._exit(0 if divided(x).shape == (5, 101) else 1)
+    assert os.waitpid(child, 0)[1] == 0
+
+
+def test_quantised_weights_are_refused_by_name(tmp_path: Path) -> None:
+    save(make("llama", torch.bfloat16), tmp_path)
+    file = tmp_path / "model.safetensors"
+    tensors = load_file(file)
+    name = "model.layers.1.mlp.up_proj.weight"
+    save_file(tensors | {name: tensors[name].to(torch.float8_e4m3fn)}, file, metadata={"format": "pt"})
+    with pytest.raises(UserError, match=f"{name} is quantised"):
+        load_decoder(tmp_path)
 
 
 def test_one_thread_only_inside_and_only_if_wanted() -> None:

@@ -36,6 +36,14 @@ def test_argmax_finds_any_place(place: int) -> None:
     assert search.argmax(made) == place
 
 
+@pytest.mark.parametrize("place", [7, 4999])
+def test_argmax_shows_what_is_no_number(place: int) -> None:
+    made = torch.zeros(5000)
+    made[place] = torch.nan
+    made[4990] = 1.0
+    assert search.argmax(made) == place
+
+
 @given(st.sampled_from(KINDS), draws, sizes, st.sampled_from([0.1, 1.0, 10.0]))
 def test_noisy_argmax_is_that_of_the_sums(kind: str, seed: int, size: int, temperature: float) -> None:
     made = scores(kind, seed, size) / temperature

@@ -169,7 +169,8 @@ def _machine(plain: LLM, peers: Sequence[Method]) -> dict[str, Any]:
 
     target = plain.engine.target
     packages = dict.fromkeys(PEERS[peer.name] for peer in peers)
-    return {**machine(target.device, packages), "dtype": str(target.dtype).removeprefix("torch.")}
+    kinds = {"dtype": target.dtype, "activations": target.precision.activations}
+    return machine(target.device, packages) | {name: str(kind).removeprefix("torch.") for name, kind in kinds.items()}
 
 
 def _write(file: Path, result: dict[str, Any], prompts: Sequence[Sequence[int]], samples: Samples) -> None:

@@ -57,7 +57,7 @@ def load_decoder(folder: Path, dtype: str = "auto", device: str = "auto") -> Dec
 
     precision = Precision(kind, kind)
     if dtype == "auto":
-        matrices = (weights.read(name) for name, shape in shapes.items() if len(shape) > 1)
+        matrices = (read_tensor(weights, name, kind, where) for name, shape in shapes.items() if len(shape) > 1)
         precision = pick_precision(kind, where, config.hidden_size, matrices)
     blocks = []
     for layer in range(config.num_hidden_layers):

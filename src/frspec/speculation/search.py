@@ -30,9 +30,9 @@ def argmax(scores: Tensor) -> int:
     head, tail = scores[: blocks * BLOCK].view(blocks, BLOCK), scores[blocks * BLOCK :]
     block = int(head.amax(1).argmax())
     best = block * BLOCK + int(head[block].argmax())
-    if len(tail) and tail.max() > scores[best]:
-        return blocks * BLOCK + int(tail.argmax())
-    return best
+    if len(tail) == 0 or bool(tail.max() <= scores[best]) or bool(scores[best].isnan()):
+        return best
+    return blocks * BLOCK + int(tail.argmax())
 
 
 def noisy_argmax(scores: Tensor, bits: Tensor) -> int:

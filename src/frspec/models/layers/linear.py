@@ -23,7 +23,8 @@ SMALL = 1 << 19
 class Linear:
     """``x @ weight.T + bias`` for ``x`` [T, in], ``weight`` [out, in] and ``bias`` [out] or None, in their dtype.
 
-    With a float16 ``weight`` on a CPU, ``x``, ``bias`` and the product are float32; see ``multiplies_half``.
+    With a float16 ``weight`` on a CPU, ``x``, ``bias`` and the product are float32 and there is no gradient; see
+    ``multiplies_half``.
     A CPU weight that wants no gradient is packed for oneDNN. The plain copy is kept only beside a matrix too
     small for that to matter, so large weights are held once.
     """
@@ -67,19 +68,22 @@ class Linear:
 def multiplies_half(device: torch.device) -> bool:
     """Whether float16 matrices can be multiplied with float32 rows on ``device``: FBGEMM is there, on x86 alone.
 
-    These functions of PyTorch are marked as going away; where they have gone, nothing uses float16.
+    These functions of PyTorch are marked as going away, and older ones demand a bias; where they don't work, nothing
+    uses float16.
     """
-    there = hasattr(torch, "fbgemm_linear_fp16_weight_fp32_activation") and hasattr(torch, _PACK_HALF)
-    return there and device.type == "cpu" and "fbgemm" in torch.backends.quantized.supported_engines
-
-
-_PACK_HALF = "fbgemm_pack_gemm_matrix_fp16"
+    if device.type != "cpu":
+        return False
+    try:
+        _pack_half(torch.zeros(1, 1))
+    except (AttributeError, TypeError, RuntimeError):
+        return False
+    return True
 
 
 def _pack_half(weight: Tensor) -> Tensor:
     with warnings.catch_warnings():  # of their deprecation, given once for each of the two functions
         warnings.simplefilter("ignore")
-        packed: Tensor = getattr(torch, _PACK_HALF)(weight.float())
+        packed: Tensor = torch.fbgemm_pack_gemm_matrix_fp16(weight.float())
         torch.fbgemm_linear_fp16_weight_fp32_activation(torch.zeros(1, weight.shape[1]), packed, None)
     return packed
 

@@ -7,10 +7,12 @@ Here the others sleep until there is a product large enough to wake them for, wh
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache
+from threading import Barrier
 
 import torch
 from torch import Tensor
@@ -69,4 +71,16 @@ def _multiply(part: Linear, x: Tensor, share: Tensor, inference: bool) -> None:
 
 @cache
 def _pool() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(initializer=torch.set_num_threads, initargs=(1,), thread_name_prefix="frspec-split")
+    """Threads that have started: PyTorch's number of threads, which they set, must not change under a later step."""
+    before, threads = torch.get_num_threads(), os.cpu_count() or 1
+    started = Barrier(threads + 1)
+    pool = ThreadPoolExecutor(threads, "frspec-split", torch.set_num_threads, (1,))
+    for _ in range(threads):
+        pool.submit(started.wait)
+    started.wait()
+    torch.set_num_threads(before)
+    return pool
+
+
+if hasattr(os, "register_at_fork"):  # a forked child has none of its parent's threads
+    os.register_at_fork(after_in_child=_pool.cache_clear)

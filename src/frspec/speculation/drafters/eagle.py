@@ -18,7 +18,7 @@ from frspec.models.cache import KVCache
 from frspec.models.eagle import EagleHead
 from frspec.models.segments import Segment
 from frspec.speculation.drafters.base import DraftState
-from frspec.speculation.drafters.tree import CHUNK, TreeDrafter
+from frspec.speculation.drafters.tree import TreeDrafter
 from frspec.speculation.growth import TreeShape
 from frspec.speculation.head import DraftHead
 
@@ -43,11 +43,11 @@ class EagleDrafter(TreeDrafter):
         self.eagle = eagle
 
     def observe(self, state: DraftState, tokens: Sequence[int], features: Tensor, clock: Clock) -> None:
-        """Keep the pairs until the next draft needs them; of a long prompt, read them as they come."""
+        """Keep a round's pairs until the next draft needs them; read a prompt's as they come."""
         memory = self._memory(state)
         memory.tokens.extend(tokens)
         memory.features.append(features)
-        if len(memory.tokens) >= CHUNK:
+        if len(memory.tokens) > self.shape.depth + 1:
             self._read([memory])
             clock.lap("draft layer")
 
