@@ -1,6 +1,6 @@
 """Train the demo's target model from named corpora and write it as a Hugging Face checkpoint.
 
-    python recipes/demo/train_target.py CORPORA TOKENIZER OUT_FOLDER --tokens 22_000_000
+    python recipes/demo/train_target.py CORPORA TOKENIZER OUT_FOLDER --tokens 34_000_000
 
 Interrupt it at will: the same command goes on. Beside OUT_FOLDER it keeps OUT_FOLDER.training until the end, and
 leaves OUT_FOLDER/provenance.json with sources, settings and held-out losses. See README.md for speeds.
@@ -93,7 +93,7 @@ def follow(training: Training) -> None:
 @click.argument("tokenizer_folder", metavar="TOKENIZER", type=click.Path(exists=True, path_type=Path))
 @click.argument("output", metavar="OUT_FOLDER", type=click.Path(path_type=Path))
 @click.option("--tokens", type=int, required=True, help="Tokens to train on, over all epochs.")
-@click.option("--layers", default=6, show_default=True)
+@click.option("--layers", default=8, show_default=True)
 @click.option("--hidden", default=192, show_default=True)
 @click.option("--batch-tokens", default=8192, show_default=True)
 @click.option("--learning-rate", default=3e-3, show_default=True)
