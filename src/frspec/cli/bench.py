@@ -15,7 +15,7 @@ import click
 
 from frspec import shipped
 from frspec.bench.peers import PEERS
-from frspec.cli.options import TOP_P, model_option, model_options, take, tree_options
+from frspec.cli.options import TOP_P, model_option, model_options, take, tree_options, with_own_tree
 
 if TYPE_CHECKING:
     from frspec.bench.compare import Samples
@@ -79,6 +79,7 @@ def bench(
     model = options["model"]
     if model == shipped.NAME and not draft:
         draft, ranking, draft_vocab = ("ngram", shipped.NAME), ranking or shipped.NAME, draft_vocab or OWN_SIZES
+        options = with_own_tree(options)
     params = SamplingParams(**take(options, ("max_tokens", "temperature", "top_p", "seed")))
     reading = take(options, ("sources", "field", "limit", "skip", "prompt_tokens"))
     drafting = take(options, ("num_speculative_tokens", "tree_depth", "tree_width", "draft_noise"))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from frspec import shipped
-from frspec.cli.options import model_option, model_options, take, tree_options
+from frspec.cli.options import model_option, model_options, take, tree_options, with_own_tree
 from frspec.errors import UserError
 
 if TYPE_CHECKING:
@@ -62,6 +62,7 @@ def demo(
     """
     if model == shipped.NAME:
         draft, ranking = draft or shipped.NAME, ranking or shipped.NAME
+        options = with_own_tree(options)
     if draft is None or ranking is None:
         raise UserError(f"to show drafting for {model} name what drafts and a ranking: --draft HEAD --ranking FILE")
     from frspec.cli.terminal import wants_colour

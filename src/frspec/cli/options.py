@@ -9,9 +9,12 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from frspec import shipped
 
+OWN_VOCABULARY, OWN_TREE = "0.99", {"num_speculative_tokens": 4, "tree_depth": 4, "tree_width": 1}
+"""What the shipped model was quickest with on two cores (docs/experiments.md), unless something else is asked for."""
 TOP_P = "Only the likeliest tokens that make up this share; 1 is off."
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -71,11 +74,15 @@ def tree_options(command: Command) -> Command:
     """The shape of a draft."""
     return _stack(
         click.option(
-            "--num-speculative-tokens", type=int, default=15, show_default=True, help="Tokens one pass may verify."
+            "--num-speculative-tokens",
+            type=int,
+            default=15,
+            show_default=True,
+            help="Tokens one pass may verify; 4 for demo.",
         ),
-        click.option("--tree-depth", type=int, default=5, show_default=True, help="Longest draft."),
+        click.option("--tree-depth", type=int, default=5, show_default=True, help="Longest draft; 4 for demo."),
         click.option(
-            "--tree-width", type=int, default=4, show_default=True, help="Guesses kept per depth; 1 is a chain."
+            "--tree-width", type=int, default=4, show_default=True, help="Guesses kept per depth; 1, a chain, for demo."
         ),
     )(command)
 
@@ -163,7 +170,18 @@ def with_own_draft(model: str, options: dict[str, Any]) -> dict[str, Any]:
         return options
     vocabulary, ranking = options["draft_vocab"], options["ranking"]
     sized = vocabulary is None or vocabulary == "full" or vocabulary.replace(".", "", 1).isdigit()
-    return {**options, "draft": shipped.NAME, "ranking": shipped.NAME if ranking is None and sized else ranking}
+    own = {"draft": shipped.NAME, "ranking": shipped.NAME if ranking is None and sized else ranking}
+    if vocabulary is None and ranking is None:
+        own["draft_vocab"] = OWN_VOCABULARY
+    return with_own_tree({**options, **own})
+
+
+def with_own_tree(options: dict[str, Any]) -> dict[str, Any]:
+    """``options`` with the tree that suits the shipped model's own head, if no shape was asked for."""
+    asked = click.get_current_context().get_parameter_source
+    if any(asked(name) not in (None, ParameterSource.DEFAULT) for name in OWN_TREE):
+        return options
+    return {**options, **OWN_TREE}
 
 
 def take(options: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
