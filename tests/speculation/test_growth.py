@@ -42,8 +42,11 @@ class Recurrent:
         return feature
 
     def extend(
-        self, states: Sequence[DraftState], depth: int, tokens: Tensor, features: Tensor, masks: Tensor
+        self, states: Sequence[DraftState], depth: int, tokens: Tensor, features: Tensor, masks: Tensor | None
     ) -> Tensor:
+        if masks is None:
+            assert tokens.shape[1] == 1
+            masks = torch.ones((len(states), 1, depth), dtype=torch.bool)
         assert masks.shape == (len(states), tokens.shape[1], depth * tokens.shape[1])
         assert (masks.sum(-1) == depth).all(), "a node of this depth sees its ancestors and itself"
         self.fed.append((tokens, masks))

@@ -46,11 +46,12 @@ class Backbone(Protocol):
         ...
 
     def extend(
-        self, states: Sequence[DraftState], depth: int, tokens: Tensor, features: Tensor, masks: Tensor
+        self, states: Sequence[DraftState], depth: int, tokens: Tensor, features: Tensor, masks: Tensor | None
     ) -> Tensor:
         """Run frontier nodes of one depth: tokens [B, k], their parents' features [B, k, H] -> [B, k, H].
 
-        masks [B, k, rows]: which of the tree rows fed this round (these k last) each node sees.
+        masks [B, k, rows]: which of the tree rows fed this round (these k last) each node sees; None: k is 1, and it
+        sees them all.
         """
         ...
 
@@ -63,9 +64,11 @@ def grow(
     backbone: Backbone, head: DraftHead, states: Sequence[DraftState], shape: TreeShape, clock: Clock
 ) -> list[TokenTree]:
     """One tree per state. No node is deeper than its state's ``room``."""
+    batch, width = len(states), min(shape.width, head.size, shape.nodes)
+    if width == 1:
+        return _grow_chains(backbone, head, states, min(shape.depth, shape.nodes), clock)
     features = backbone.catch_up(states)
     clock.lap("draft layer")
-    batch, width = len(states), min(shape.width, head.size, shape.nodes)
     scores, tokens = (found[:, 0] for found in head.best(features[:, None], states, 1, width))
     clock.lap("draft head")
     candidates, expanded = [(tokens, scores)], list[Tensor]()
@@ -86,6 +89,26 @@ def grow(
         masks = torch.cat([masks.gather(1, above[..., None].expand(-1, -1, masks.shape[-1])), own], 2)
     backbone.drop(states)
     trees = _select(candidates, expanded, states, shape.nodes)
+    clock.lap("draft tree")
+    return trees
+
+
+def _grow_chains(
+    backbone: Backbone, head: DraftHead, states: Sequence[DraftState], depth: int, clock: Clock
+) -> list[TokenTree]:
+    """Trees of width 1: nothing to choose from, so no scores."""
+    features = backbone.catch_up(states)
+    clock.lap("draft layer")
+    drafted = [head.likeliest(features, states, 1)]
+    clock.lap("draft head")
+    for level in range(1, min(depth, max(state.room for state in states))):
+        features = backbone.extend(states, level, drafted[-1][:, None], features[:, None], None)[:, 0]
+        clock.lap("draft layer")
+        drafted.append(head.likeliest(features, states, level + 1))
+        clock.lap("draft head")
+    backbone.drop(states)
+    rows = torch.stack(drafted, 1).tolist()
+    trees = [TokenTree.chain([state.tokens[-1], *row[: state.room]]) for state, row in zip(states, rows, strict=True)]
     clock.lap("draft tree")
     return trees
 

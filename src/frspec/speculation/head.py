@@ -20,7 +20,7 @@ from frspec.models.layers.linear import Linear
 from frspec.models.layers.split import Split, split
 from frspec.speculation.drafters.base import DraftState
 from frspec.speculation.noise import position_key, rough_gumbel, token_bits
-from frspec.speculation.search import log_shares, top
+from frspec.speculation.search import argmax, log_shares, top
 from frspec.speculation.vocabulary import DraftVocabulary
 
 
@@ -57,16 +57,28 @@ class DraftHead:
         """The ``width`` best children of nodes with features [B, k, H].
 
         depth: of the children below the root. Returns scores [B, k, width] float32 (log-softmax over the
-        draft vocabulary) and target token ids [B, k, width].
+        draft vocabulary, noise included) and target token ids [B, k, width].
         """
-        logits = self._project(features.flatten(0, 1).to(self._kind)).float()
         batch, nodes = features.shape[:2]
+        logits = self._logits(features.flatten(0, 1), states, depth)
+        values, places = top(logits, width)
+        scores = log_shares(logits, values)
+        tokens = self._ids[places] if self._mapped else places
+        return scores.view(batch, nodes, width), tokens.view(batch, nodes, width)
+
+    def likeliest(self, features: Tensor, states: Sequence[DraftState], depth: int) -> Tensor:
+        """The best child [B] of nodes with features [B, H]; ``depth`` as in ``best``."""
+        logits = self._logits(features, states, depth)
+        places = torch.tensor([argmax(row) for row in logits], device=logits.device)
+        return self._ids[places] if self._mapped else places
+
+    def _logits(self, features: Tensor, states: Sequence[DraftState], depth: int) -> Tensor:
+        """Scores [R, V'] float32, noise included, of features [R, H]: as many rows for each state."""
+        logits = self._project(features.to(self._kind)).float()
+        nodes = len(features) // len(states)
         if self.use_noise:
             for row, state in enumerate(states):
                 if state.temperature > 0:
                     bits = token_bits(position_key(state.seed, len(state.tokens) - 1 + depth), self._ids32)
                     logits[row * nodes : (row + 1) * nodes].add_(rough_gumbel(bits), alpha=state.temperature)
-        values, places = top(logits, width)
-        scores = log_shares(logits, values)
-        tokens = self._ids[places] if self._mapped else places
-        return scores.view(batch, nodes, width), tokens.view(batch, nodes, width)
+        return logits

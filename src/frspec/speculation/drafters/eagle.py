@@ -68,14 +68,14 @@ class EagleDrafter(TreeDrafter):
         return torch.stack([memory.last for memory in memories if memory.last is not None])
 
     def extend(
-        self, states: Sequence[DraftState], depth: int, tokens: Tensor, features: Tensor, masks: Tensor
+        self, states: Sequence[DraftState], depth: int, tokens: Tensor, features: Tensor, masks: Tensor | None
     ) -> Tensor:
         """Run the frontier of one depth; see ``Backbone``."""
         width = tokens.shape[1]
         caches = [self.cache(state) for state in states]
         places = [cache.length - 1 + depth for cache in caches for _ in range(width)]
         positions = torch.tensor(places, device=tokens.device)
-        segments = [Segment(cache, width, mask) for cache, mask in zip(caches, masks, strict=True)]
+        segments = [Segment(cache, width, None if masks is None else masks[row]) for row, cache in enumerate(caches)]
         out = self.eagle.forward(tokens.flatten(), features.flatten(0, 1), positions, segments)
         return out.view(features.shape)
 

@@ -52,12 +52,14 @@ class ModelDrafter(TreeDrafter):
         depth: int,
         tokens: Tensor,
         features: Tensor,  # noqa: ARG002 - a plain model needs only the tokens
-        masks: Tensor,
+        masks: Tensor | None,
     ) -> Tensor:
         """Run the frontier of one depth; see ``Backbone``."""
         width = tokens.shape[1]
         positions = torch.tensor([len(state.tokens) - 1 + depth for state in states], device=tokens.device)
-        segments = [Segment(self.cache(state), width, mask) for state, mask in zip(states, masks, strict=True)]
+        segments = [
+            Segment(self.cache(state), width, None if masks is None else masks[row]) for row, state in enumerate(states)
+        ]
         out = self.decoder.forward(tokens.flatten(), positions.repeat_interleave(width), segments)
         return out.view(*tokens.shape, -1)
 

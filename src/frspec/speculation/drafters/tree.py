@@ -47,6 +47,6 @@ class TreeDrafter(ABC):
 
     @abstractmethod
     def extend(
-        self, states: Sequence[DraftState], depth: int, tokens: Tensor, features: Tensor, masks: Tensor
+        self, states: Sequence[DraftState], depth: int, tokens: Tensor, features: Tensor, masks: Tensor | None
     ) -> Tensor:
         """See ``Backbone``."""
