@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from frspec.engine.llm import LLM
     from frspec.types import RequestOutput, SamplingParams
 
-QUESTION, BEGINNING = "Tell me a story about a dog and a ball.", "Once upon a time"
+QUESTION, BEGINNING = "Tell me a story about a little girl and a bird.", "Once upon a time"
 WARM_UP = 8
 """Tokens of the run that pays for what only a first run does."""
 NEXT = """\
