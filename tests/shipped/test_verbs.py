@@ -14,7 +14,7 @@ from frspec.errors import UserError
 from frspec.ranking.ranking import Ranking
 from frspec.text.tokenizer import Tokenizer
 
-QUESTION = "Tell me a story about a dog and a ball."
+QUESTION = "Tell me a story about a little girl and a bird."
 
 
 def run(*arguments: str | Path, **options: str) -> Result:
