@@ -23,12 +23,11 @@ from writer import Draft, Picker, write
 
 from frspec.artifacts import atomic_path
 from frspec.engine.llm import LLM
-from frspec.models.keys import read_object
 from frspec.text.sources import Document
 from frspec.text.tokenizer import Tokenizer
 from frspec.train.corpus import generator
 from frspec.train.loop import probe
-from frspec.train.state import check_settings, clear_leftovers
+from frspec.train.state import take_up
 
 SHARES = {"dialogues_en": 0.25, "tinystories_en": 0.45, "gsm8k_train_en": 0.3}
 """Of all documents. Answers in dialogues are short: in tokens that the head learns they are a quarter too."""
@@ -122,13 +121,7 @@ def main(target: Path, corpora: Path, output: Path, documents: int, seed: int) -
     """Write the training texts in CORPORA again in TARGET's words."""
     llm = LLM(target, dtype="bfloat16")  # for hundreds of rows; "auto" would choose what is quick for a few
     identity = {"documents": documents, "seed": seed, "model": probe(llm.engine.target)}
-    manifest = output / ".manifest.json"
-    if manifest.exists():
-        check_settings(read_object(manifest), identity, manifest)
-        clear_leftovers(output)
-    else:
-        with atomic_path(manifest) as temporary:
-            temporary.write_text(json.dumps(identity) + "\n", encoding="utf-8")
+    take_up(output / ".manifest.json", identity)
     started = perf_counter()
     for done, shards, tokens in write_all(llm, chosen(corpora, documents, seed), output, seed):
         click.echo(f"shard {done}/{shards}  {tokens:,} tokens  {tokens / (perf_counter() - started):,.0f} tokens/s")

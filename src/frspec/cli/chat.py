@@ -14,6 +14,7 @@ from frspec.cli.conversations import Conversation, read_conversation, template_v
 from frspec.cli.figures import plural
 from frspec.cli.options import (
     SAMPLING,
+    colour_option,
     draft_options,
     model_option,
     model_options,
@@ -30,13 +31,7 @@ from frspec.errors import UserError
 @click.option("--system", metavar="TEXT", help="System message at the beginning.")
 @click.option("--messages", metavar="FILE", help="Resume a conversation: what /save wrote.")
 @click.option("--chat-template-kwargs", metavar="JSON", help="Variables for the chat template.")
-@click.option(
-    "--colour/--no-colour",
-    "--color/--no-color",
-    "colour",
-    default=None,
-    help="Text of accepted drafts in another colour; by itself on terminals, unless NO_COLOR is set.",
-)
+@colour_option
 @draft_options
 @sampling_options
 @tree_options

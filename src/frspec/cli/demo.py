@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from frspec import shipped
-from frspec.cli.options import model_option, model_options, take, tree_options, with_own_tree
+from frspec.cli.options import colour_option, model_option, model_options, take, tree_options, with_own_tree
 from frspec.errors import UserError
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ Row = tuple["LLM", "RequestOutput"]
 @click.option("--max-tokens", type=int, default=128, show_default=True, help="New tokens, each way.")
 @click.option("--temperature", type=float, default=0.0, show_default=True, help="0 is greedy.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the sampling, the same each way.")
-@click.option("--colour/--no-colour", "--color/--no-color", "colour", default=None, help="As in frspec chat.")
+@colour_option
 @tree_options
 @model_options
 def demo(

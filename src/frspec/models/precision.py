@@ -17,7 +17,8 @@ LIGHT = 256
 """Largest hidden size at which a CPU step costs more calls than arithmetic.
 
 Measured on one Zen 5 core, a layer of hidden size 192 over 1, 4, 16 rows: 176, 207, 263 µs in bfloat16 and
-70, 90, 150 in float32 on float16 matrices. Four times the arithmetic per call, and bfloat16 wins at 16 rows."""
+63, 86, 162 in float32 on float16 matrices (docs/experiments.md). Its largest matrix alone takes
+16 rows as fast in either type, so at wider ones the arithmetic is bfloat16's to win; where exactly was not measured."""
 LARGEST_HALF = 65504.0
 
 

@@ -18,11 +18,10 @@ from typing import Any
 from frspec.artifacts import atomic_path
 from frspec.engine.llm import LLM
 from frspec.errors import UserError
-from frspec.models.keys import read_object
 from frspec.text.sources import Document
 from frspec.train.examples import Example, encode_conversation
 from frspec.train.loop import probe
-from frspec.train.state import check_settings, clear_leftovers
+from frspec.train.state import take_up
 from frspec.types import RequestOutput, SamplingParams
 
 SHARD = 128
@@ -52,13 +51,7 @@ def regenerate(
         UserError: naming the setting, when ``folder`` holds another regeneration, or a file that cannot be read.
     """
     identity = {**asdict(settings), "model": probe(llm.engine.target)}
-    manifest = folder / "manifest.json"
-    if manifest.exists():
-        check_settings(read_object(manifest), identity, manifest)
-        clear_leftovers(folder)
-    else:
-        with atomic_path(manifest) as temporary:
-            temporary.write_text(json.dumps(identity) + "\n", encoding="utf-8")
+    take_up(folder / "manifest.json", identity)
     documents, number = iter(documents), 0
     while shard := list(islice(documents, SHARD)):
         file = folder / f"{number // SHARD:06}.jsonl"

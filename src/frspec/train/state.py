@@ -19,6 +19,7 @@ from torch import Tensor
 
 from frspec.artifacts import atomic_path
 from frspec.errors import UserError
+from frspec.models.keys import read_object
 from frspec.models.weights import save_tensors
 
 MOMENTS = ("step", "exp_avg", "exp_avg_sq")
@@ -76,6 +77,20 @@ def check_settings(old: Mapping[str, Any], new: Mapping[str, Any], file: Path) -
                 f"{file.parent} holds an unfinished run in which {name} {told}; "
                 "give what it was begun with, or delete that folder to begin anew"
             )
+
+
+def take_up(manifest: Path, identity: Mapping[str, Any]) -> None:
+    """Go on with the run that ``manifest`` tells of, its folder cleared of leftovers, or begin one with ``identity``.
+
+    Raises:
+        UserError: naming the setting in which that run was another.
+    """
+    if manifest.exists():
+        check_settings(read_object(manifest), identity, manifest)
+        clear_leftovers(manifest.parent)
+        return
+    with atomic_path(manifest) as temporary:
+        temporary.write_text(json.dumps(dict(identity)) + "\n", encoding="utf-8")
 
 
 def clear_leftovers(folder: Path) -> None:

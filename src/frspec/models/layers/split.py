@@ -2,7 +2,7 @@
 
 Knows: products of few rows. Does not know: what they mean.
 FBGEMM runs on the calling thread, and OpenMP's threads wait by spinning, in the way of whatever else wants the core.
-Here the others sleep until there is a product large enough to wake them for, which takes 15 to 40 µs.
+Here the others sleep until there is a product large enough to wake them for, which takes some 40 µs.
 """
 
 from __future__ import annotations
