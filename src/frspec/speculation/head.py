@@ -69,10 +69,8 @@ class DraftHead:
     def likeliest(self, features: Tensor, states: Sequence[DraftState], depth: int) -> Tensor:
         """The best child [B] of nodes with features [B, H]; ``depth`` as in ``best``."""
         logits = self._logits(features, states, depth)
-        if logits.device.type == "cpu":
-            places = torch.tensor([argmax(row) for row in logits])
-        else:  # a GPU would have to be waited for at every row
-            places = logits.argmax(-1)
+        here = logits.device.type == "cpu"  # a GPU would have to be waited for at every row
+        places = torch.tensor([argmax(row) for row in logits]) if here else logits.argmax(-1)
         return self._ids[places] if self._mapped else places
 
     def _logits(self, features: Tensor, states: Sequence[DraftState], depth: int) -> Tensor:
