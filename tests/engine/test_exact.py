@@ -7,7 +7,7 @@ import pytest
 
 from frspec.engine.llm import LLM
 from frspec.speculation.drafters.model import ModelDrafter
-from frspec.speculation.growth import TreeShape
+from frspec.speculation.plan import TreeShape
 from frspec.speculation.head import DraftHead
 from frspec.speculation.vocabulary import DraftVocabulary
 from frspec.types import SamplingParams

@@ -12,7 +12,8 @@ from torch import Tensor
 from frspec.clock import Clock
 from frspec.models.layers.linear import Linear
 from frspec.speculation.drafters.base import DraftState
-from frspec.speculation.growth import TreeShape, grow
+from frspec.speculation.growth import grow
+from frspec.speculation.plan import Plan, TreeShape
 from frspec.speculation.head import DraftHead
 from frspec.speculation.noise import gumbel
 from frspec.speculation.vocabulary import DraftVocabulary
@@ -63,7 +64,7 @@ class Recurrent:
 
 def draft_head(model: Recurrent, ids: list[int]) -> DraftHead:
     vocabulary = DraftVocabulary(torch.tensor(ids), VOCAB)
-    return DraftHead(Linear(vocabulary.rows(model.head)), vocabulary, torch.device("cpu"))
+    return DraftHead({len(ids): Linear(vocabulary.rows(model.head))}, vocabulary, torch.device("cpu"))
 
 
 def literal(model: Recurrent, state: DraftState, ids: list[int], shape: TreeShape) -> dict[tuple[int, ...], float]:
@@ -104,7 +105,7 @@ def test_trees_are_eagle_2s(
     model = Recurrent(seed)
     head = draft_head(model, ids)
     states = [DraftState([1, 2, 3], 5, temperature, room=9), DraftState([4], 6, temperature, room=2)]
-    for state, tree in zip(states, grow(model, head, states, shape, Clock()), strict=True):
+    for state, tree in zip(states, grow(model, head, states, Plan(shape), Clock()), strict=True):
         tree.check(state.tokens[-1], VOCAB, state.room, shape.nodes)
         expected = literal(model, state, ids, shape)
         paths = [()]
@@ -137,7 +138,7 @@ def test_a_tie_goes_to_the_parent() -> None:
     head = draft_head(model, list(range(VOCAB)))
     state = DraftState([3], 0, 0.0, room=9)
     for nodes in range(1, 6):
-        (tree,) = grow(model, head, [state], TreeShape(nodes, 5, 2), Clock())
+        (tree,) = grow(model, head, [state], Plan(TreeShape(nodes, 5, 2)), Clock())
         tree.check(3, VOCAB, 9, nodes)
         assert tree.depths.tolist() == list(range(nodes + 1))
         assert math.isclose(sum_score(model, state, list(range(VOCAB)), (3,)), 0.0)

@@ -22,7 +22,7 @@ from frspec.types import SamplingParams
 def survivors(params: SamplingParams, logits: torch.Tensor) -> dict[int, float]:
     """Ids the filters leave, with their scaled logits."""
     scaled = logits / params.temperature
-    ids = Sampler(params, 0, [])._candidates(scaled)
+    ids = Sampler(params, 0, []).candidates(scaled)
     kept = range(len(logits)) if ids is None else ids.tolist()
     return {id: scaled[id].item() for id in kept}
 

@@ -5,28 +5,42 @@ Knows: what is compared and where the results go. Does not know: how anything is
 
 from __future__ import annotations
 
+import importlib
 import json
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from frspec import shipped
 from frspec.bench.peers import PEERS
 from frspec.cli.options import TOP_P, model_option, model_options, take, tree_options, with_own_tree
+from frspec.errors import UserError
 
 if TYPE_CHECKING:
-    from frspec.bench.compare import Samples
-    from frspec.bench.methods import Method
+    from frspec.bench.lineup import Shapes
     from frspec.bench.peers import Subject
     from frspec.engine.llm import LLM
 
 OWN_SIZES = "full,32768,8192"
+MICRO = "micro"
 
 
-@click.command()
+class _WithMicro(click.Command):
+    """``frspec bench micro`` is another command; a file of that name is ./micro."""
+
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        if args[:1] == [MICRO]:
+            micro: click.Command = importlib.import_module("frspec.cli.bench_micro").micro
+            return micro.make_context(f"{info_name} {MICRO}", args[1:], parent, **extra)
+        return super().make_context(info_name, args, parent, **extra)
+
+
+@click.command(cls=_WithMicro)
 @click.argument("sources", nargs=-1, required=True)
 @model_option
 @click.option(
@@ -37,16 +51,23 @@ OWN_SIZES = "full,32768,8192"
 )
 @click.option("--draft-vocab", metavar="N,SHARE,full", help=f"Sizes to compare; full, or for demo's own {OWN_SIZES}.")
 @click.option("--ranking", metavar="FILE", help="Ranking that the sizes are taken from.")
+@click.option("--shapes", metavar="SHAPE,...", help="Drafts to compare: auto, chain:TOKENS, tree:TOKENS/DEPTH/WIDTH.")
 @click.option("--peer", multiple=True, metavar="NAME", help=f"Another program; may be repeated: {', '.join(PEERS)}.")
 @click.option("--field", default="text", show_default=True, help="Field of the sources that holds the prompt.")
-@click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="Prompts to run.")
-@click.option("--skip", type=click.IntRange(0), default=0, show_default=True, help="Prompts to leave out first.")
+@click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="Questions to ask.")
+@click.option("--skip", type=click.IntRange(0), default=0, show_default=True, help="Questions to leave out first.")
+@click.option("--repeat", type=click.IntRange(1), default=1, show_default=True, help="Rounds of each prompt.")
 @click.option("--prompt-tokens", type=click.IntRange(1), metavar="N", help="Cut each text to its first N tokens.")
 @click.option("--max-tokens", type=int, default=128, show_default=True, help="New tokens per prompt.")
 @click.option("--temperature", type=float, default=0.0, show_default=True, help="0 is greedy.")
 @click.option("--top-p", type=float, default=1.0, show_default=True, help=TOP_P)
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the first prompt; one more for each.")
 @click.option("--draft-noise/--no-draft-noise", default=True, show_default=True, help="Drafts use the target's noise.")
+@click.option(
+    "--acceptance",
+    metavar="synthetic:RATES",
+    help="Draw it instead of earning it, for untrained heads: 0.8,0.7,... by depth, or full=3.89,8192=3.13 by length.",
+)
 @click.option("--output", "-o", metavar="FILE", help="Write the result, every sample and the provenance as JSON.")
 @click.option("--plot", metavar="FILE", help="Draw the table to a PNG or SVG file (needs the plot extra).")
 @tree_options
@@ -56,20 +77,24 @@ def bench(
     draft_vocab: str | None,
     ranking: str | None,
     peer: tuple[str, ...],
+    repeat: int,
     output: str | None,
     plot: str | None,
     **options: Any,
 ) -> None:
-    """Generate after the texts in SOURCES with every method and compare.
+    """Ask what SOURCES hold with every method and compare.
 
-    Plain decoding always takes part. Methods take turns prompt by prompt; reading a prompt and writing after it are
-    timed apart. The last line of stdout is one JSON object.
+    A source is a file, folder or pattern of texts or conversations, or a suite: spec-bench, mt-bench, gsm8k, humaneval
+    or eagle, each with =PATH, or without in $FRSPEC_BENCH_DATA. Plain decoding always takes part. Methods take turns
+    prompt by prompt; reading a prompt and writing after it are timed apart. The last line of stdout is one JSON object.
+
+    `frspec bench micro` measures a model's single operations instead.
     """
-    from frspec.bench.compare import compare, warm_up
-    from frspec.bench.peers import check_names, ready
-    from frspec.bench.plot import draw
-    from frspec.bench.prompts import read_prompts
-    from frspec.bench.table import rows
+    from frspec.bench.lineup import own_methods
+    from frspec.bench.peers import check_names
+    from frspec.bench.plots import draw
+    from frspec.bench.prompts import read_talks
+    from frspec.bench.run import run, write_result
     from frspec.cli.bench_table import print_table
     from frspec.engine.llm import LLM
     from frspec.types import SamplingParams
@@ -82,67 +107,60 @@ def bench(
         options = with_own_tree(options)
     params = SamplingParams(**take(options, ("max_tokens", "temperature", "top_p", "seed")))
     reading = take(options, ("sources", "field", "limit", "skip", "prompt_tokens"))
-    drafting = take(options, ("num_speculative_tokens", "tree_depth", "tree_width", "draft_noise"))
+    drafting = _drafting(options, (draft_vocab or "full").split(","))
     plain = LLM(**options)
-    prompts = read_prompts(plain, **reading)
-    methods = _own(plain, draft, (draft_vocab or "full").split(","), ranking, **drafting)
-    for method in methods:
-        warm_up(method, prompts, params)
-    peers, missing = ready(peer, _subject(plain, options), lambda method: warm_up(method, prompts, params))
-    _report(missing)
-    samples, failed = compare([*methods, *peers], prompts, params, lambda done: _show(done, len(prompts)))
-    _report(failed)
-    peers = [method for method in peers if method.name in samples]
-    table = rows(plain.engine.target, [*methods, *peers], prompts, samples, params)
-    print_table(table)
-    settings = {"model": model, "prompts": len(prompts), "temperature": params.temperature, "top_p": params.top_p}
-    settings |= {"max_tokens": params.max_tokens, "seed": params.seed, **drafting}
-    result = {**settings, "machine": _machine(plain, peers), "left_out": missing | failed, "methods": table}
+    talks = read_talks(plain, **reading, max_tokens=params.max_tokens or 0)
+    methods = own_methods(plain, draft, ranking=ranking, **drafting)
+    found, rounds = run(
+        methods, peer, _subject(plain, options), talks, params, repeat, _tell, lambda done: _show(done, len(talks))
+    )
+    print_table(found["methods"], found["memory"])
+    asked = {"model": model, "prompts": 1 + max(round.number for round in rounds), "repeat": repeat}
+    asked |= {name: getattr(params, name) for name in ("temperature", "top_p", "max_tokens", "seed")}
+    result = {**asked, "sources": reading["sources"], "draft_noise": drafting["draft_noise"], **found}
     if output is not None:
-        _write(Path(output), result, prompts, samples)
+        write_result(Path(output), result, rounds)
     if plot is not None:
-        draw(table, f"temperature {params.temperature:g}, {len(prompts)} prompts", plot)
+        draw("speed", [result], Path(plot))
     print(json.dumps(result))
 
 
 def _check_places(output: str | None, plot: str | None) -> None:
     """Find out before anything is measured whether the results can be written."""
     from frspec.artifacts import check_place
-    from frspec.bench.plot import check_plot
+    from frspec.bench.plots import check_plot
 
     if plot is not None:
-        check_plot(plot)
+        check_plot(Path(plot))
     if output is not None:
         check_place(Path(output))
 
 
-def _own(
-    plain: LLM,
-    drafts: Sequence[str],
-    sizes: Sequence[str],
-    ranking: str | None,
-    num_speculative_tokens: int,
-    tree_depth: int,
-    tree_width: int,
-    draft_noise: bool,
-) -> list[Method]:
-    """Plain decoding, and every drafter named, those with a head once for each size; each once."""
-    from frspec.bench.methods import OwnMethod
-    from frspec.bench.table import PLAIN
-    from frspec.speculation.growth import TreeShape
+def _drafting(options: dict[str, Any], sizes: list[str]) -> dict[str, Any]:
+    """Sizes, shapes and acceptance to compare; taken out of ``options``, and checked before anything is loaded."""
+    from frspec.bench.acceptance import Acceptance
+    from frspec.bench.lineup import read_shapes
 
-    shape = TreeShape(num_speculative_tokens, tree_depth, tree_width)
-    methods: list[Method] = [OwnMethod(PLAIN, plain)]
-    heads = [draft for draft in dict.fromkeys(drafts) if draft not in ("none", "ngram")]
-    if "ngram" in drafts:
-        methods.append(OwnMethod("ngram", plain.with_draft("ngram", shape=shape)))
-    for draft in heads:
-        for size in dict.fromkeys(sizes):
-            llm = plain.with_draft(draft, size, None if size == "full" else ranking, shape, draft_noise)
-            drafter = llm.engine.drafter
-            assert drafter is not None
-            methods.append(OwnMethod(f"{drafter.name}{f' {draft}' if len(heads) > 1 else ''} {size}", llm))
-    return methods
+    words, acceptance = options.pop("shapes"), options.pop("acceptance")
+    noise, shapes = options.pop("draft_noise"), _one_shape(options, asked=words is not None)
+    if words is not None:
+        shapes = read_shapes(words)
+    drawn = None if acceptance is None else Acceptance.parse(acceptance)
+    if drawn is not None:
+        drawn.check(sizes, shapes)
+    return {"sizes": sizes, "shapes": shapes, "draft_noise": noise, "acceptance": drawn}
+
+
+def _one_shape(options: dict[str, Any], asked: bool) -> Shapes:
+    """The shape that the tree options give; they and --shapes (``asked``) exclude each other."""
+    from frspec.speculation.plan import TreeShape
+
+    names = ("num_speculative_tokens", "tree_depth", "tree_width")
+    source = click.get_current_context().get_parameter_source
+    given = [f"--{name.replace('_', '-')}" for name in names if source(name) not in (None, ParameterSource.DEFAULT)]
+    if asked and given:
+        raise UserError(f"--shapes and {given[0]} both say how large drafts are; give one of them")
+    return [TreeShape(*(options.pop(name) for name in names))]
 
 
 def _subject(plain: LLM, options: dict[str, Any]) -> Subject:
@@ -154,33 +172,11 @@ def _subject(plain: LLM, options: dict[str, Any]) -> Subject:
     return Subject(folder, target.dtype, target.device, plain.config.stop_token_ids, plain.max_model_len)
 
 
-def _report(left_out: dict[str, str]) -> None:
-    for name, why in left_out.items():
-        print(f"frspec: {name} is left out: {why}", file=sys.stderr)
+def _tell(name: str, why: str) -> None:
+    print(f"frspec: {name} is left out: {why}", file=sys.stderr)
 
 
 def _show(done: int, total: int) -> None:
-    """On a terminal, how many prompts are done."""
+    """On a terminal, how many questions are done."""
     if sys.stderr.isatty():
-        print(f"\r{done}/{total} prompts", end="" if done < total else "\n", file=sys.stderr)
-
-
-def _machine(plain: LLM, peers: Sequence[Method]) -> dict[str, Any]:
-    from frspec.bench.machine import machine
-
-    target = plain.engine.target
-    packages = dict.fromkeys(PEERS[peer.name] for peer in peers)
-    kinds = {"dtype": target.dtype, "activations": target.precision.activations}
-    return machine(target.device, packages) | {name: str(kind).removeprefix("torch.") for name, kind in kinds.items()}
-
-
-def _write(file: Path, result: dict[str, Any], prompts: Sequence[Sequence[int]], samples: Samples) -> None:
-    """``result``, and what it was computed from."""
-    from dataclasses import asdict
-
-    from frspec.artifacts import atomic_path, provenance
-
-    whole = {"schema": 1, "provenance": provenance(), **result, "prompt_token_ids": prompts}
-    whole["samples"] = {name: [asdict(sample) for sample in taken] for name, taken in samples.items()}
-    with atomic_path(file) as temporary:
-        temporary.write_text(json.dumps(whole) + "\n", "utf-8")
+        print(f"\r{done}/{total} questions", end="" if done < total else "\n", file=sys.stderr)

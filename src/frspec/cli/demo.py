@@ -67,7 +67,7 @@ def demo(
         raise UserError(f"to show drafting for {model} name what drafts and a ranking: --draft HEAD --ranking FILE")
     from frspec.cli.terminal import wants_colour
     from frspec.engine.llm import LLM
-    from frspec.speculation.growth import TreeShape
+    from frspec.speculation.plan import TreeShape
     from frspec.types import SamplingParams
 
     params = SamplingParams(**take(options, ("max_tokens", "temperature", "seed")))

@@ -22,7 +22,7 @@ from frspec.models.checkpoint import load_decoder
 from frspec.models.exact import ExactDecoder
 from frspec.ranking.ranking import Ranking
 from frspec.speculation.drafters.base import Drafter
-from frspec.speculation.growth import TreeShape
+from frspec.speculation.plan import TreeShape
 from frspec.speculation.vocabulary import Spec
 from frspec.text.tokenizer import Tokenizer
 from frspec.types import RequestOutput, SamplingParams

@@ -1,41 +1,26 @@
 """Grows dynamic draft trees (EAGLE-2, arXiv 2406.16858) for several requests at once.
 
-Knows: scores, frontiers, the shape that was asked for. Does not know: what model stands behind the features.
+Knows: scores, frontiers, the plan that was made. Does not know: what model stands behind the features.
 Each round expands the ``width`` best frontier nodes by cumulative log-probability to ``width`` children each;
-at the end the best ``nodes`` of all candidates seen are kept, parents first. Width 1 is a chain.
+at the end the best ``nodes`` of all candidates seen are kept, parents first. Width 1 is a chain, which may end early.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from frspec.clock import Clock
-from frspec.errors import UserError
 from frspec.speculation.drafters.base import DraftState
 from frspec.speculation.head import DraftHead
+from frspec.speculation.plan import Plan, Stop
 from frspec.types import TokenTree
 
-LARGEST = 512
-"""No tree is wider, deeper or has more nodes: its mask grows with the square, its use ends long before."""
-
-
-@dataclass(frozen=True)
-class TreeShape:
-    """How large a draft may be: ``nodes`` drafted tokens, at most ``depth`` deep, ``width`` wide."""
-
-    nodes: int = 15
-    depth: int = 5
-    width: int = 4
-
-    def __post_init__(self) -> None:
-        for name in ("nodes", "depth", "width"):
-            if not 1 <= getattr(self, name) <= LARGEST:
-                raise UserError(f"the tree's {name} is {getattr(self, name)}; it must be from 1 to {LARGEST}")
+CLASSES = 16
+"""Of how sure a draft head is of a token: sixteenths of its probability."""
 
 
 class Backbone(Protocol):
@@ -61,24 +46,28 @@ class Backbone(Protocol):
 
 
 def grow(
-    backbone: Backbone, head: DraftHead, states: Sequence[DraftState], shape: TreeShape, clock: Clock
+    backbone: Backbone, head: DraftHead, states: Sequence[DraftState], plan: Plan, clock: Clock
 ) -> list[TokenTree]:
     """One tree per state. No node is deeper than its state's ``room``."""
-    batch, width = len(states), min(shape.width, head.size, shape.nodes)
+    shape, rows = plan.shape, plan.rows
+    batch, width = len(states), min(shape.width, rows or head.size, shape.nodes)
+    deepest = min(shape.depth, shape.nodes, max(state.room for state in states))
+    for state in states:
+        state.sureties = []
     if width == 1:
-        return _grow_chains(backbone, head, states, min(shape.depth, shape.nodes), clock)
+        return _grow_chains(backbone, head, states, deepest, plan, clock)
     features = backbone.catch_up(states)
     clock.lap("draft layer")
-    scores, tokens = (found[:, 0] for found in head.best(features[:, None], states, 1, width))
+    scores, tokens = (found[:, 0] for found in head.best(features[:, None], states, 1, width, rows))
     clock.lap("draft head")
     candidates, expanded = [(tokens, scores)], list[Tensor]()
     features = features[:, None].expand(-1, width, -1)
     own = torch.eye(width, dtype=torch.bool, device=tokens.device).expand(batch, width, width)
     masks = own
-    for depth in range(1, min(shape.depth, max(state.room for state in states))):
+    for depth in range(1, deepest):
         features = backbone.extend(states, depth, tokens, features, masks)
         clock.lap("draft layer")
-        child_scores, child_tokens = head.best(features, states, depth + 1, width)
+        child_scores, child_tokens = head.best(features, states, depth + 1, width, rows)
         clock.lap("draft head")
         child_scores, child_tokens = (child_scores + scores[..., None]).flatten(1), child_tokens.flatten(1)
         candidates.append((child_tokens, child_scores))
@@ -94,23 +83,45 @@ def grow(
 
 
 def _grow_chains(
-    backbone: Backbone, head: DraftHead, states: Sequence[DraftState], depth: int, clock: Clock
+    backbone: Backbone, head: DraftHead, states: Sequence[DraftState], deepest: int, plan: Plan, clock: Clock
 ) -> list[TokenTree]:
-    """Trees of width 1: nothing to choose from, so no scores."""
+    """Trees of width 1: nothing to choose from, so no scores but those that tell when to end."""
     features = backbone.catch_up(states)
     clock.lap("draft layer")
-    drafted = [head.likeliest(features, states, 1)]
-    clock.lap("draft head")
-    for level in range(1, min(depth, max(state.room for state in states))):
-        features = backbone.extend(states, level, drafted[-1][:, None], features[:, None], None)[:, 0]
-        clock.lap("draft layer")
-        drafted.append(head.likeliest(features, states, level + 1))
+    drafted, reach = list[Tensor](), [[1.0] for _ in states]
+    for depth in range(deepest):
+        if depth:
+            features = backbone.extend(states, depth, drafted[-1][:, None], features[:, None], None)[:, 0]
+            clock.lap("draft layer")
+        if plan.stop is None:
+            drafted.append(head.likeliest(features, states, depth + 1, plan.rows))
+        else:
+            tokens, shares = head.surest(features, states, depth + 1, plan.rows)
+            drafted.append(tokens)
+            _note_sureties(states, shares, reach, plan.stop)
         clock.lap("draft head")
+        if plan.stop is not None and not plan.stop.goes_on([chances[-1] for chances in reach], depth + 1):
+            break
     backbone.drop(states)
-    rows = torch.stack(drafted, 1).tolist()
-    trees = [TokenTree.chain([state.tokens[-1], *row[: state.room]]) for state, row in zip(states, rows, strict=True)]
+    trees = []
+    for state, row, chances in zip(states, torch.stack(drafted, 1).tolist(), reach, strict=True):
+        worth = len(row) if plan.stop is None else _worth(chances[1:], plan.stop.node_price)
+        trees.append(TokenTree.chain([state.tokens[-1], *row[: min(worth, state.room)]]))
     clock.lap("draft tree")
     return trees
+
+
+def _note_sureties(states: Sequence[DraftState], shares: Sequence[float], reach: list[list[float]], stop: Stop) -> None:
+    """Keep how sure the head was of each state's new token, and how likely its chain now holds so far."""
+    for state, share, chances in zip(states, shares, reach, strict=True):
+        surety = min(int(share * CLASSES), CLASSES - 1)
+        state.sureties.append(surety)
+        chances.append(chances[-1] * stop.chances[surety])
+
+
+def _worth(chances: Sequence[float], price: float) -> int:
+    """How many tokens of a chain to verify; the chances that it holds so far only fall."""
+    return sum(chance >= price for chance in chances)
 
 
 def _select(
@@ -122,49 +133,39 @@ def _select(
     ``expanded`` [B, w], in that order.
     """
     width = candidates[0][0].shape[1]
-    rooms = [state.room for state in states]
-    # A node below its state's room could never be accepted; it must not take the place of one that could.
-    levels = [
-        scores if min(rooms) > level else scores.masked_fill(_too_deep(rooms, level, scores), -torch.inf)
-        for level, (_, scores) in enumerate(candidates)
-    ]
-    # Candidates stand level by level, so a stable sort breaks ties for the parent and index order is tree order.
-    best = torch.cat(levels, 1).sort(dim=1, descending=True, stable=True).indices[:, :nodes].sort(1).values
+    rooms = torch.tensor([[state.room] for state in states])
     tokens = torch.cat([tokens for tokens, _ in candidates], 1)
-    together = torch.cat([best, tokens.gather(1, best), *expanded], 1).tolist()  # one transfer for everything
-    count = best.shape[1]
-    trees = []
-    for row, state in zip(together, states, strict=True):
-        opened = [list(range(width)), *(row[at : at + width] for at in range(2 * count, len(row), width))]
-        trees.append(_tree(row[:count], row[count : 2 * count], opened, state))
-    return trees
+    scores = torch.cat([scores for _, scores in candidates], 1)
+    depths = _depths(width, len(candidates), scores.device)
+    if int(rooms.min()) < len(candidates):  # what is too deep to be accepted must not take another's place
+        scores = scores.masked_fill(depths > rooms.to(scores.device), -torch.inf)
+    # Candidates stand level by level, so a stable sort breaks ties for the parent and index order is tree order.
+    chosen = scores.sort(dim=1, descending=True, stable=True).indices[:, :nodes].sort(1).values
+    parents = torch.searchsorted(chosen, _parents(chosen, width, expanded)) + 1
+    parents = parents.masked_fill_(chosen < width, 0)
+    count = chosen.shape[1]
+    found = torch.cat([tokens.gather(1, chosen), parents, depths[chosen]], 1).cpu()  # one transfer for everything
+    return [_tree(row.view(3, count), state) for row, state in zip(found, states, strict=True)]
 
 
-def _too_deep(rooms: Sequence[int], level: int, like: Tensor) -> Tensor:
-    return torch.tensor([[level + 1 > room] for room in rooms], device=like.device)
+def _depths(width: int, levels: int, device: torch.device) -> Tensor:
+    """[n]: the depth of each candidate."""
+    below = torch.arange(2, levels + 1, device=device).repeat_interleave(width * width)
+    return torch.cat([torch.ones(width, dtype=torch.int64, device=device), below])
 
 
-def _tree(
-    chosen: Sequence[int], tokens: Sequence[int], opened: Sequence[Sequence[int]], state: DraftState
-) -> TokenTree:
-    """The tree of ``chosen`` candidates, which ascend, and their tokens.
+def _parents(chosen: Tensor, width: int, expanded: Sequence[Tensor]) -> Tensor:
+    """[B, n]: the candidates above ``chosen`` [B, n]; anything for those of the first level."""
+    first = torch.arange(width, device=chosen.device).expand(len(chosen), -1)
+    starts = [width + level * width * width for level in range(len(expanded))]
+    opened = torch.cat([first, *(kept + start for kept, start in zip(expanded, starts, strict=True))], 1)
+    below = (chosen - width).clamp_(min=0)
+    return opened.gather(1, below // (width * width) * width + below % (width * width) // width)
 
-    ``opened[i]``: which of level i have children. The next level has one candidate per opened one and per child.
-    """
-    width = len(opened[0])
-    found, parents, depths = {-1: 0}, [0], [0]
-    for candidate in chosen:
-        if candidate < width:
-            parent, depth = -1, 1
-        else:
-            level, place = divmod(candidate - width, width * width)
-            start = 0 if level == 0 else width + (level - 1) * width * width
-            parent, depth = start + opened[level][place // width], level + 2
-        if depth > state.room:
-            break
-        found[candidate] = len(parents)
-        parents.append(found[parent])
-        depths.append(depth)
-    return TokenTree(
-        torch.tensor([state.tokens[-1], *tokens[: len(parents) - 1]]), torch.tensor(parents), torch.tensor(depths)
-    )
+
+def _tree(found: Tensor, state: DraftState) -> TokenTree:
+    """The tree of tokens, parents and depths [3, n] under its root."""
+    root = found.new_tensor([[state.tokens[-1]], [0], [0]])
+    fitting = int(torch.searchsorted(found[2].contiguous(), state.room, right=True))  # depths ascend
+    tokens, parents, depths = torch.cat([root, found[:, :fitting]], 1)
+    return TokenTree(tokens, parents, depths)

@@ -79,7 +79,7 @@ class Sampler:
             return argmax(logits)
         scaled = logits / self.params.temperature
         key = position_key(self.seed, len(self._history))
-        ids = self._candidates(scaled)
+        ids = self.candidates(scaled)
         if ids is None:
             return noisy_argmax(scaled, token_bits(key, _every_id(len(scaled), scaled.device)))
         return int(ids[noisy_argmax(scaled[ids], token_bits(key, ids.int()))])
@@ -113,7 +113,7 @@ class Sampler:
         logits = logits - params.frequency_penalty * self._counts
         return logits - params.presence_penalty * (self._counts > 0)
 
-    def _candidates(self, scaled: Tensor) -> Tensor | None:
+    def candidates(self, scaled: Tensor) -> Tensor | None:
         """The ids that ``min_p``, ``top_k`` and ``top_p`` leave, ascending; None for all.
 
         Ties at a filter's border stay in, so that the result never depends on the order of equal logits.

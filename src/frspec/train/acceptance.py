@@ -13,8 +13,8 @@ from torch import Tensor
 from frspec.engine.llm import LLM
 from frspec.models import EagleHead, ModelConfig
 from frspec.speculation.drafters.eagle import EagleDrafter
-from frspec.speculation.growth import TreeShape
 from frspec.speculation.head import DraftHead
+from frspec.speculation.plan import TreeShape
 from frspec.speculation.vocabulary import DraftVocabulary
 from frspec.types import SamplingParams
 

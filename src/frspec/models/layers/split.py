@@ -8,11 +8,12 @@ Here the others sleep until there is a product large enough to wake them for, wh
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache
 from threading import Barrier
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -23,10 +24,18 @@ LEAST = 1 << 21
 """Weights a core must have to multiply, some 100 µs of reading, to be worth waking."""
 
 
+class Part(Protocol):
+    """Some rows of the matrix."""
+
+    rows: int
+
+    def __call__(self, x: Tensor) -> Tensor: ...
+
+
 class Split:
     """``Linear`` over ``parts`` of one matrix, one after the other, each on a core of its own."""
 
-    def __init__(self, parts: list[Linear]) -> None:
+    def __init__(self, parts: Sequence[Part]) -> None:
         self.parts = parts
         self.rows = sum(part.rows for part in parts)
 
@@ -44,10 +53,15 @@ class Split:
 
 def split(weight: Tensor) -> Linear | Split:
     """``weight`` [out, in] without bias over as many cores as PyTorch may use now and as are worth it."""
-    cores = min(torch.get_num_threads(), weight.numel() // LEAST) if weight.device.type == "cpu" else 1
+    cores = cores_for(weight.numel()) if weight.device.type == "cpu" else 1
     if cores <= 1:
         return Linear(weight)
     return Split([Linear(part.contiguous()) for part in weight.chunk(cores)])
+
+
+def cores_for(weights: int) -> int:
+    """How many of the cores that PyTorch may use now a matrix of so many weights is worth."""
+    return max(1, min(torch.get_num_threads(), weights // LEAST))
 
 
 @contextmanager
@@ -64,7 +78,7 @@ def one_thread(wanted: bool) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _multiply(part: Linear, x: Tensor, share: Tensor, inference: bool) -> None:
+def _multiply(part: Part, x: Tensor, share: Tensor, inference: bool) -> None:
     with torch.inference_mode(inference):
         share.copy_(part(x))
 

@@ -7,12 +7,13 @@ file in this folder and one line in ``engine/drafting.py``.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from dataclasses import dataclass, field
+from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor
 
 from frspec.clock import Clock
+from frspec.speculation.plan import Plan
 from frspec.types import TokenTree
 
 
@@ -23,7 +24,9 @@ class DraftState:
     tokens: prompt and output so far; the last one is the root of the next tree. seed, temperature: the
     request's, so that a drafter may use the target's own noise. room: how many drafted tokens could still
     be accepted; no node may be deeper. memory: the drafter's own (a cache, an index), None at first.
-    failed: the drafter broke on this request and is not asked about it again. All but ``memory`` is to be read only.
+    sureties: for each token of the last chain the class of how sure the drafter was of it, where it says.
+    habits: the controller's own. failed: the drafter broke on this request and is not asked about it again.
+    A drafter writes ``memory`` and ``sureties`` alone.
     """
 
     tokens: list[int]
@@ -31,6 +34,8 @@ class DraftState:
     temperature: float
     room: int = 0
     memory: Any = None
+    sureties: list[int] = field(default_factory=list)
+    habits: Any = None
     failed: bool = False
 
 
@@ -61,4 +66,24 @@ class Drafter(Protocol):
         Returns the memory to begin with and how many positions may be left out of what ``observe`` is told (at most
         ``rows``).
         """
+        ...
+
+
+@runtime_checkable
+class Adaptive(Protocol):
+    """A ``Drafter`` that drafts to any plan; without one, to the shape it was made with.
+
+    ``sizes``: the numbers of head rows a plan may ask for, ascending, the last one its own; empty without a head.
+    ``widest``: the widest tree it can grow.
+    """
+
+    sizes: tuple[int, ...]
+    widest: int
+
+    def propose(self, states: Sequence[DraftState], clock: Clock, plan: Plan | None = None) -> list[TokenTree]:
+        """As ``Drafter.propose``."""
+        ...
+
+    def row_levels(self, vocab_size: int) -> Sequence[int]:
+        """For every token id the place in ``sizes`` of the smallest size that contains it; ``len(sizes)`` for none."""
         ...

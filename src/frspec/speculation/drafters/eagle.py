@@ -18,9 +18,13 @@ from frspec.models.cache import KVCache
 from frspec.models.eagle import EagleHead
 from frspec.models.segments import Segment
 from frspec.speculation.drafters.base import DraftState
-from frspec.speculation.drafters.tree import TreeDrafter
-from frspec.speculation.growth import TreeShape
+from frspec.speculation.drafters.tree import ROOM, TreeDrafter
 from frspec.speculation.head import DraftHead
+from frspec.speculation.plan import TreeShape
+
+UNREAD = 32
+"""Pairs that may wait for the next draft; a prompt's are read as they come, and those of a text without drafts in such
+handfuls, which cost little more than one."""
 
 
 @dataclass
@@ -47,7 +51,7 @@ class EagleDrafter(TreeDrafter):
         memory = self._memory(state)
         memory.tokens.extend(tokens)
         memory.features.append(features)
-        if len(memory.tokens) > self.shape.depth + 1:
+        if len(memory.tokens) >= UNREAD:
             self._read([memory])
             clock.lap("draft layer")
 
@@ -102,6 +106,6 @@ class EagleDrafter(TreeDrafter):
 
     def _memory(self, state: DraftState) -> _Memory:
         if state.memory is None:
-            state.memory = _Memory(self.eagle.new_cache(len(state.tokens) + self.shape.depth * self.shape.width))
+            state.memory = _Memory(self.eagle.new_cache(len(state.tokens) + ROOM))
         assert isinstance(state.memory, _Memory)
         return state.memory

@@ -16,9 +16,9 @@ from frspec.models.cache import KVCache
 from frspec.models.decoder import Decoder
 from frspec.models.segments import Segment
 from frspec.speculation.drafters.base import DraftState
-from frspec.speculation.drafters.tree import CHUNK, TreeDrafter
-from frspec.speculation.growth import TreeShape
+from frspec.speculation.drafters.tree import CHUNK, ROOM, TreeDrafter
 from frspec.speculation.head import DraftHead
+from frspec.speculation.plan import TreeShape
 
 
 class ModelDrafter(TreeDrafter):
@@ -66,7 +66,7 @@ class ModelDrafter(TreeDrafter):
     def cache(self, state: DraftState) -> KVCache:
         """The draft model's cache for this request."""
         if state.memory is None:
-            state.memory = self.decoder.new_cache(len(state.tokens) + self.shape.depth * self.shape.width)
+            state.memory = self.decoder.new_cache(len(state.tokens) + ROOM)
         assert isinstance(state.memory, KVCache)
         return state.memory
 

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from frspec.clock import Clock
 from frspec.speculation.drafters.base import DraftState
+from frspec.speculation.plan import Plan
 from frspec.types import TokenTree
 
 
@@ -32,13 +33,31 @@ class NgramDrafter:
 
     name = "ngram"
 
+    sizes: tuple[int, ...] = ()
+    widest = 1
+
     def __init__(self, nodes: int, longest: int = 4, shortest: int = 1) -> None:
         self.max_nodes = nodes
         self._sizes = range(longest, shortest - 1, -1)
 
-    def propose(self, states: Sequence[DraftState], clock: Clock) -> list[TokenTree]:
-        """One chain per state; only the root where nothing matches."""
-        trees = [TokenTree.chain([state.tokens[-1], *self._continuation(state)]) for state in states]
+    def row_levels(self, vocab_size: int) -> Sequence[int]:
+        """See ``Adaptive``: there is no head, and so no size."""
+        return bytes(vocab_size)
+
+    def propose(self, states: Sequence[DraftState], clock: Clock, plan: Plan | None = None) -> list[TokenTree]:
+        """One chain per state; only the root where nothing matches. How sure it is of a token: the match's size."""
+        trees = []
+        for state in states:
+            size, found = self._continuation(state, plan.shape.nodes if plan else self.max_nodes)
+            if plan is not None and plan.stop is not None:
+                chance, reach = plan.stop.chances[size], 1.0
+                for count in range(len(found)):
+                    reach *= chance
+                    if reach < plan.stop.node_price:
+                        del found[count:]
+                        break
+            state.sureties = [size] * len(found)
+            trees.append(TokenTree.chain([state.tokens[-1], *found]))
         clock.lap("draft lookup")
         return trees
 
@@ -49,7 +68,8 @@ class NgramDrafter:
         """Begin with an empty index: it reads the text itself."""
         return None, rows
 
-    def _continuation(self, state: DraftState) -> list[int]:
+    def _continuation(self, state: DraftState, most: int) -> tuple[int, list[int]]:
+        """The size of the longest n-gram found and what followed it there; 0 and nothing."""
         tokens = state.tokens
         index = state.memory = state.memory or _Index()
         for end in range(index.indexed + 1, len(tokens)):
@@ -60,5 +80,5 @@ class NgramDrafter:
         for size in self._sizes:
             found = index.ends.get(tuple(tokens[-size:])) if size <= len(tokens) else None
             if found is not None:
-                return tokens[found : found + min(self.max_nodes, state.room)]
-        return []
+                return size, tokens[found : found + min(most, state.room)]
+        return 0, []

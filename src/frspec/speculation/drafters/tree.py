@@ -13,24 +13,38 @@ from torch import Tensor
 from frspec.clock import Clock
 from frspec.models.cache import KVCache
 from frspec.speculation.drafters.base import DraftState
-from frspec.speculation.growth import TreeShape, grow
+from frspec.speculation.growth import grow
 from frspec.speculation.head import DraftHead
+from frspec.speculation.plan import Plan, TreeShape
 from frspec.types import TokenTree
 
 CHUNK = 512
 """Rows of a long text that are read in one pass."""
+ROOM = 64
+"""Rows that a new cache has beyond the text."""
 
 
 class TreeDrafter(ABC):
-    """A ``Drafter`` that is its own ``Backbone``; a kind of model adds how it reads and how it extends."""
+    """An ``Adaptive`` drafter that is its own ``Backbone``; a kind of model adds how it reads and how it extends."""
+
+    widest = 16
 
     def __init__(self, head: DraftHead, shape: TreeShape) -> None:
         self.head, self.shape = head, shape
         self.max_nodes = shape.nodes
 
-    def propose(self, states: Sequence[DraftState], clock: Clock) -> list[TokenTree]:
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """See ``Adaptive``."""
+        return self.head.sizes
+
+    def row_levels(self, vocab_size: int) -> Sequence[int]:
+        """See ``Adaptive``."""
+        return self.head.levels(vocab_size)
+
+    def propose(self, states: Sequence[DraftState], clock: Clock, plan: Plan | None = None) -> list[TokenTree]:
         """One dynamic tree per state."""
-        return grow(self, self.head, states, self.shape, clock)
+        return grow(self, self.head, states, plan or Plan(self.shape), clock)
 
     def drop(self, states: Sequence[DraftState]) -> None:
         """Forget the tree rows."""
