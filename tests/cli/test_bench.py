@@ -10,6 +10,7 @@ import pytest
 import torch
 import transformers
 from click.testing import CliRunner
+from tokenizers import Tokenizer as Library
 
 from frspec.cli.bench import bench
 from frspec.cli.bench_table import print_table
@@ -103,10 +104,14 @@ def test_peers_in_the_same_run(stories: Path, files: Path, tmp_path: Path) -> No
     assert machine["python"] == platform.python_version()
     whole = json.loads(file.read_text())
     assert {key: whole[key] for key in result} == result
+    assert (whole["kind"], whole["schema"]) == ("frspec bench", 2)
     assert whole["provenance"]["program"].startswith("frspec ")
-    assert len(whole["prompt_token_ids"]) == 3
+    tokenizer = Library.from_file(str(stories / "tokenizer.json"))
+    texts = [json.loads(line)["text"] for line in (files / "texts.jsonl").read_text().splitlines()]
+    assert [round["prompt"]["ids"] for round in whole["rounds"]] == [tokenizer.encode(text).ids for text in texts]
     for row in result["methods"]:
-        samples = whole["samples"][row["method"]]
+        samples = [round["samples"][row["method"]] for round in whole["rounds"]]
+        assert all(min(round["readings"][row["method"]]) > 0 for round in whole["rounds"])
         assert sum(len(sample["token_ids"]) for sample in samples) == row["tokens"]
         speeds = [sample["stats"]["emitted"] / sample["decode_seconds"] for sample in samples]
         assert statistics.median(speeds) == pytest.approx(row["tokens_per_second"], abs=0.06)

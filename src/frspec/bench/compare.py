@@ -8,15 +8,31 @@ are compared prompt by prompt.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 
-from frspec.bench.methods import Method, Sample
+from frspec.bench.memory import Memory, Readings
+from frspec.bench.methods import PLAIN, Method, Sample
 from frspec.bench.peers import failure
+from frspec.bench.prompts import Prompt, Talk
 from frspec.types import SamplingParams
 
-Samples = dict[str, list[Sample]]
 WARM_UP_PROMPTS, WARM_UP_TOKENS = 3, 16
+
+
+@dataclass(frozen=True)
+class Round:
+    """One prompt, continued once by every method with the same seed.
+
+    number: of the prompt, from 0; the same prompt again is the same number. readings: memory's GB/s before and after
+    each sample, where it was read.
+    """
+
+    number: int
+    prompt: Prompt
+    seed: int
+    samples: dict[str, Sample]
+    readings: dict[str, Readings] = field(default_factory=dict)
 
 
 def warm_up(method: Method, prompts: Sequence[Sequence[int]], params: SamplingParams) -> None:
@@ -31,27 +47,63 @@ def warm_up(method: Method, prompts: Sequence[Sequence[int]], params: SamplingPa
 
 def compare(
     methods: Sequence[Method],
-    prompts: Sequence[Sequence[int]],
+    talks: Sequence[Talk],
     params: SamplingParams,
+    repeat: int = 1,
+    memory: Memory | None = None,
     progress: Callable[[int], None] = lambda _done: None,
-) -> tuple[Samples, dict[str, str]]:
-    """Every method's samples, one for each prompt, by its name; and why a peer that failed on one has none.
+) -> tuple[list[Round], dict[str, str]]:
+    """``repeat`` rounds of every prompt, and why a peer that failed on one is in none of them.
 
-    Prompt ``i`` is sampled with seed ``params.seed + i`` by every method. ``progress`` hears how many prompts are done.
+    One of ``methods`` is ``PLAIN``: its answer is what every method reads in a conversation's next turn, so that all
+    read the same. Prompt ``i`` is sampled with seed ``params.seed + i`` each time. ``progress`` hears how many talks
+    are done.
     """
-    samples: Samples = {method.name: [] for method in methods}
-    failed = dict[str, str]()
-    order, shuffle = list(methods), random.Random(0)
-    for done, prompt in enumerate(prompts):
-        shuffle.shuffle(order)
-        for method in list(order):
-            try:
-                samples[method.name].append(method.run(prompt, replace(params, seed=(params.seed or 0) + done)))
-            except Exception as error:
-                if not method.peer:
-                    raise
-                order.remove(method)
-                del samples[method.name]
-                failed[method.name] = failure(method.name, error)
-        progress(done + 1)
-    return samples, failed
+    rounds, failed = list[Round](), dict[str, str]()
+    order, shuffle, number = list(methods), random.Random(0), 0
+    for done, talk in enumerate(talks, 1):
+        for prompt in _turns(talk, rounds):
+            seeded = replace(params, seed=(params.seed or 0) + number)
+            for _ in range(repeat):
+                shuffle.shuffle(order)
+                rounds.append(_round(number, prompt, seeded, order, memory, failed))
+            number += 1
+        progress(done)
+    for name in failed:
+        for round in rounds:
+            round.samples.pop(name, None)
+            round.readings.pop(name, None)
+    return rounds, failed
+
+
+def _turns(talk: Talk, rounds: Sequence[Round]) -> Iterator[Prompt]:
+    """The prompts of a talk; each next one is made when the one before has had its rounds."""
+    prompt: Prompt | None = talk.first
+    while prompt is not None:
+        yield prompt
+        prompt = talk.after(rounds[-1].samples[PLAIN].token_ids)
+
+
+def _round(
+    number: int,
+    prompt: Prompt,
+    params: SamplingParams,
+    order: list[Method],
+    memory: Memory | None,
+    failed: dict[str, str],
+) -> Round:
+    """One sample of each in ``order``; a peer that fails leaves it for good."""
+    made = Round(number, prompt, params.seed or 0, {})
+    for method in list(order):
+        before = memory.rate() if memory else 0.0
+        try:
+            made.samples[method.name] = method.run(prompt.ids, params)
+        except Exception as error:
+            if not method.peer:
+                raise
+            order.remove(method)
+            failed[method.name] = failure(method.name, error)
+        else:
+            if memory:
+                made.readings[method.name] = (before, memory.rate())
+    return made

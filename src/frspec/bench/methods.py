@@ -8,10 +8,28 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from time import perf_counter
-from typing import Protocol
+from typing import Any, Protocol
 
 from frspec.engine.llm import LLM
 from frspec.types import SamplingParams, StepStats
+
+PLAIN = "plain"
+"""The name of decoding without drafts."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """How one of our own methods drafts, for tables and plots; None: not at all, or not by this.
+
+    draft_vocab: as it was asked for; draft_vocab_size: in tokens. shape: ``str`` of a ``TreeShape``, or "auto".
+    synthetic: the acceptance that is drawn instead of earned (``bench/acceptance.py``).
+    """
+
+    draft: str | None = None
+    draft_vocab: str | None = None
+    draft_vocab_size: int | None = None
+    shape: str | None = None
+    synthetic: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -55,8 +73,8 @@ class OwnMethod:
 
     peer = False
 
-    def __init__(self, name: str, llm: LLM) -> None:
-        self.name, self.llm = name, llm
+    def __init__(self, name: str, llm: LLM, setting: Setting = Setting()) -> None:
+        self.name, self.llm, self.setting = name, llm, setting
 
     def run(self, prompt: Sequence[int], params: SamplingParams) -> Sample:
         """Continue ``prompt``."""

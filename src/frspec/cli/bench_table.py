@@ -1,4 +1,4 @@
-"""The table of ``frspec bench`` on a terminal.
+"""The tables of ``frspec bench`` on a terminal.
 
 Knows: rows of figures, columns. Does not know: how they were measured.
 """
@@ -6,45 +6,69 @@ Knows: rows of figures, columns. Does not know: how they were measured.
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from frspec.cli.figures import plural, time_shares
 
+if TYPE_CHECKING:
+    from rich.console import Console
+
 PIPE_WIDTH = 140
 """Where there is no terminal to fit."""
-LEAST_WIDTH = {"first token": 85, "quartiles": 100, "decode time": 120}
+LEAST_WIDTH = {"first token": 90, "quartiles": 104, "decode time": 124}
 """What a narrower terminal does without; the JSON has it all."""
+TEXT = ("task", "method", "decode time")
+SHALLOW = 0.05
+"""By how much synthetic acceptance may miss what was asked for before it is said."""
 
 
-def print_table(rows: Sequence[Mapping[str, Any]]) -> None:
-    """One line a method, and one below the table for each whose outputs differ from plain decoding's."""
+def print_table(rows: Sequence[Mapping[str, Any]], memory: Mapping[str, Mapping[str, float]]) -> None:
+    """One line a method, then one for each task and method where there are several tasks; notes below."""
     from rich.console import Console
+
+    console = Console(markup=False, emoji=False, highlight=False, width=None if sys.stdout.isatty() else PIPE_WIDTH)
+    full = any(row["ratio_to_full"] is not None for row in rows)
+    _print(console, [{"method": row["method"], **_speeds(row, full), **_rest(row)} for row in rows])
+    tasks = list(rows[0]["tasks"])
+    if len(tasks) > 1:
+        lines = [
+            {"task": task if row is rows[0] else "", "method": row["method"], **_speeds(row["tasks"][task], full)}
+            for task in tasks
+            for row in rows
+        ]
+        _print(console, lines, every=len(rows))
+    for note in _notes(rows, memory):
+        print(note)
+
+
+def _print(console: Console, lines: Sequence[Mapping[str, str]], every: int = 0) -> None:
+    """``every``: so many lines belong together (0: all)."""
     from rich.table import Table
 
-    console = Console(markup=False, emoji=False, width=None if sys.stdout.isatty() else PIPE_WIDTH)
-    table, lines = Table(), [_cells(row) for row in rows]
-    shown = [heading for heading in lines[0] if console.width >= LEAST_WIDTH.get(heading, 0)]
+    table, shown = Table(), [name for name in lines[0] if console.width >= LEAST_WIDTH.get(name, 0)]
     for heading in shown:
-        justify: Literal["left", "right"] = "left" if heading in ("method", "decode time") else "right"
-        table.add_column(heading, justify=justify, no_wrap=heading == "method", overflow="fold")
-    for line in lines:
-        table.add_row(*(line[heading] for heading in shown))
+        table.add_column(heading, justify="left" if heading in TEXT else "right", overflow="fold")
+    for number, line in enumerate(lines, 1):
+        table.add_row(*(line[heading] for heading in shown), end_section=bool(every) and number % every == 0)
     console.print(table)
-    for row in rows:
-        if row["differences"]:
-            print(_differences(row))
 
 
-def _cells(row: Mapping[str, Any]) -> dict[str, str]:
-    """By heading, in the order of the columns."""
-    quartiles, same = row["tokens_per_second_quartiles"], row["identical_outputs"]
+def _speeds(row: Mapping[str, Any], full: bool) -> dict[str, str]:
+    """By heading, of one row or of one task in it."""
+    quartiles = row["tokens_per_second_quartiles"]
     return {
-        "method": row["method"],
         "per pass": _figure(row["mean_acceptance_length"], ".2f"),
-        "tok/s": _figure(row["tokens_per_second"], ".0f"),
+        "tok/s": _figure(row["tokens_per_second"], ".4g" if (row["tokens_per_second"] or 0) < 100 else ".0f"),
         "quartiles": "–".join(f"{speed:.0f}" for speed in quartiles or ()) or "–",
         "× plain": _figure(row["ratio_to_plain"], ".2f"),
+        **({"× full": _figure(row["ratio_to_full"], ".2f")} if full else {}),
+    }
+
+
+def _rest(row: Mapping[str, Any]) -> dict[str, str]:
+    same = row["identical_outputs"]
+    return {
         "first token": f"{row['first_token_seconds'] * 1000:.0f} ms",
         "identical": "–" if same is None else f"{same}/{row['outputs']}",
         "decode time": ", ".join(time_shares(row["time_share"]).split(", ")[:3]),
@@ -53,6 +77,25 @@ def _cells(row: Mapping[str, Any]) -> dict[str, str]:
 
 def _figure(value: float | None, form: str) -> str:
     return "–" if value is None else format(value, form)
+
+
+def _notes(rows: Sequence[Mapping[str, Any]], memory: Mapping[str, Mapping[str, float]]) -> Iterable[str]:
+    if memory:
+        rates = [
+            f"{mode['gb_per_second']:.0f}{f' ({name})' if len(memory) > 1 else ''}" for name, mode in memory.items()
+        ]
+        within = "; ratios are taken within a mode" if len(memory) > 1 else ""
+        yield f"memory read at {' and '.join(rates)} GB/s{within}"
+    drawn = [row for row in rows if row["synthetic"]]
+    if drawn:
+        yield "synthetic: acceptance was drawn at given rates, so that text means nothing; all work was done and timed"
+    for row in drawn:
+        asked, came = row["synthetic"]["mean_acceptance_length"], row["mean_acceptance_length"]
+        if asked and came and abs(came - asked) > SHALLOW * asked:
+            yield f"{row['method']}: {asked:.2f} tokens per pass were asked for, {came:.2f} came: drafts were shallower"
+    for row in rows:
+        if row["differences"]:
+            yield _differences(row)
 
 
 def _differences(row: Mapping[str, Any]) -> str:

@@ -25,6 +25,7 @@ VERBS = {
     "chat": "Talk with a model on the terminal.",
     "demo": "One prompt, three ways: watch what drafts and the ranking bring.",
     "bench": "Compare drafting methods in one run.",
+    "plot": "Draw what bench measured.",
 }
 
 

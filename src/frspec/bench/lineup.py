@@ -1,0 +1,102 @@
+"""Our own methods: plain decoding, and every drafter with every draft vocabulary and every tree that was named.
+
+Knows: how rows are named, which combinations are the same. Does not know: prompts, peers, measuring.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from frspec.bench.acceptance import Acceptance, describe
+from frspec.bench.methods import PLAIN, OwnMethod, Setting
+from frspec.engine.llm import LLM
+from frspec.errors import UserError
+from frspec.speculation.plan import TreeShape
+
+AUTO = "auto"
+SHAPES = "auto, chain:TOKENS or tree:TOKENS/DEPTH/WIDTH"
+Shapes = Sequence[TreeShape | None]
+"""None: the controller decides."""
+
+
+def read_shapes(text: str) -> list[TreeShape | None]:
+    """``auto,chain:4,tree:15/5/4``, each once.
+
+    Raises:
+        UserError: naming what is none of these.
+    """
+    return [_read_shape(word.strip()) for word in dict.fromkeys(text.split(","))]
+
+
+def _read_shape(word: str) -> TreeShape | None:
+    if word == AUTO:
+        return None
+    kind, _, numbers = word.partition(":")
+    try:
+        sizes = [int(number) for number in numbers.split("/")]
+        if kind == "chain":
+            (tokens,) = sizes
+            return TreeShape(tokens, tokens, 1)
+        tokens, depth, width = sizes
+        if kind == "tree":
+            return TreeShape(tokens, depth, width)
+    except ValueError:
+        pass
+    raise UserError(f"{word!r} is no shape of a draft; the shapes are {SHAPES}")
+
+
+def own_methods(
+    plain: LLM,
+    drafts: Sequence[str],
+    sizes: Sequence[str],
+    shapes: Shapes,
+    ranking: str | None = None,
+    draft_noise: bool = True,
+    acceptance: Acceptance | None = None,
+) -> list[OwnMethod]:
+    """``PLAIN`` first; drafters with a head once for each size and shape, whose names say which where they differ.
+
+    ``acceptance`` is drawn where a head drafts; those rows are called synthetic.
+    """
+    methods = [OwnMethod(PLAIN, plain)]
+    heads = [draft for draft in dict.fromkeys(drafts) if draft not in ("none", "ngram")]
+    if "ngram" in drafts:
+        methods += [_ngram(plain, shape, len(shapes) > 1) for shape in _of_other_sizes(shapes)]
+    for draft in heads:
+        for size in dict.fromkeys(sizes):
+            for shape in shapes:
+                llm = plain.with_draft(draft, size, None if size == "full" else ranking, shape, draft_noise)
+                words = [draft] * (len(heads) > 1) + [size] + [_label(shape)] * (len(shapes) > 1)
+                methods.append(_with_head(llm, words, Setting(draft, size, shape=_label(shape)), shape, acceptance))
+    return methods
+
+
+def _ngram(plain: LLM, shape: TreeShape | None, named: bool) -> OwnMethod:
+    label = _label(shape)
+    return OwnMethod(
+        f"ngram {label}" if named else "ngram", plain.with_draft("ngram", shape=shape), Setting("ngram", shape=label)
+    )
+
+
+def _of_other_sizes(shapes: Shapes) -> Shapes:
+    """Of shapes with as many tokens the first: an n-gram's draft is a chain whatever the tree."""
+    return list({None if shape is None else shape.nodes: shape for shape in reversed(shapes)}.values())[::-1]
+
+
+def _with_head(
+    llm: LLM, words: Sequence[str], setting: Setting, shape: TreeShape | None, acceptance: Acceptance | None
+) -> OwnMethod:
+    drafter = llm.engine.drafter
+    assert drafter is not None
+    name = " ".join([drafter.name, *words])
+    size = getattr(getattr(drafter, "head", None), "size", None)
+    setting = replace(setting, draft_vocab_size=size)
+    if acceptance is None:
+        return OwnMethod(name, llm, setting)
+    llm.engine.synthetic = acceptance.of(setting.draft_vocab or "full", shape)
+    return OwnMethod(f"{name} synthetic", llm, replace(setting, synthetic=describe(llm.engine.synthetic, shape)))
+
+
+def _label(shape: TreeShape | None) -> str:
+    return AUTO if shape is None else str(shape)

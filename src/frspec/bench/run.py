@@ -1,0 +1,101 @@
+"""One whole comparison: warm-up, rounds, figures, and the result that is written and drawn.
+
+Knows: the order of these, what a result file holds. Does not know: terminals, which methods there are.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from frspec.artifacts import atomic_path, provenance
+from frspec.bench.bandwidth import read_rate
+from frspec.bench.compare import Round, compare, warm_up
+from frspec.bench.machine import machine
+from frspec.bench.memory import Memory, Modes
+from frspec.bench.methods import Method, OwnMethod
+from frspec.bench.peers import PEERS, Subject, ready
+from frspec.bench.prompts import Talk
+from frspec.bench.table import rows
+from frspec.engine.llm import LLM
+from frspec.errors import UserError
+from frspec.types import SamplingParams
+
+KIND, SCHEMA = "frspec bench", 2
+
+
+def run(
+    methods: Sequence[OwnMethod],
+    peers: Sequence[str],
+    subject: Subject,
+    talks: Sequence[Talk],
+    params: SamplingParams,
+    repeat: int = 1,
+    tell: Callable[[str, str], None] = lambda _name, _why: None,
+    progress: Callable[[int], None] = lambda _done: None,
+) -> tuple[dict[str, Any], list[Round]]:
+    """Compare ``methods``, plain decoding first, and the ``peers`` that can run; ``tell`` hears which cannot, and why.
+
+    Returns ``machine``, ``memory`` (the modes of its speed), ``left_out`` and ``methods`` (``bench/table.py``), and the
+    rounds that these come from.
+    """
+    prompts, target = [talk.first.ids for talk in talks], methods[0].llm.engine.target
+    for method in methods:
+        warm_up(method, prompts, params)
+    others, missing = ready(peers, subject, lambda method: warm_up(method, prompts, params))
+    for name, why in missing.items():
+        tell(name, why)
+    memory = Memory(read_rate) if target.device.type == "cpu" else None
+    everyone: list[Method] = [*methods, *others]
+    rounds, failed = compare(everyone, talks, params, repeat, memory, progress)
+    for name, why in failed.items():
+        tell(name, why)
+    left = [method for method in everyone if method.name not in failed]
+    readings = [reading for round in rounds for pair in round.readings.values() for reading in pair]
+    modes = Modes.of(readings)
+    return {
+        "machine": _machine(methods[0].llm, [method for method in left if method.peer]),
+        "memory": modes.summary(readings),
+        "left_out": missing | failed,
+        "methods": rows(target, left, rounds, params, modes),
+    }, rounds
+
+
+def _machine(plain: LLM, peers: Sequence[Method]) -> dict[str, Any]:
+    target = plain.engine.target
+    packages = dict.fromkeys(PEERS[peer.name] for peer in peers)
+    kinds = {"dtype": target.dtype, "activations": target.precision.activations}
+    return machine(target.device, packages) | {name: str(kind).removeprefix("torch.") for name, kind in kinds.items()}
+
+
+def write_result(file: Path, result: dict[str, Any], rounds: Sequence[Round]) -> None:
+    """``result``, and every round that it was computed from."""
+    whole = {"kind": KIND, "schema": SCHEMA, "provenance": provenance(), **result}
+    whole["rounds"] = [asdict(round) for round in rounds]
+    with atomic_path(file) as temporary:
+        temporary.write_text(json.dumps(whole) + "\n", "utf-8")
+
+
+def read_result(file: Path) -> dict[str, Any]:
+    """What ``frspec bench -o`` or ``frspec bench micro -o`` wrote.
+
+    Raises:
+        UserError: when it is neither, or of another schema.
+    """
+    try:
+        whole = json.loads(file.read_text("utf-8"))
+    except OSError as error:
+        raise UserError(f"{file}: cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise UserError(f"{file} is no JSON ({error}); give a file that frspec bench -o wrote") from error
+    kind = whole.get("kind") if isinstance(whole, dict) else None
+    if not isinstance(kind, str) or not kind.startswith(KIND):
+        raise UserError(f"{file} is no result of frspec bench; give a file that frspec bench -o wrote")
+    if kind == KIND and whole.get("schema") != SCHEMA:
+        raise UserError(
+            f"{file} has schema {whole.get('schema')}, this frspec reads {SCHEMA}; run the comparison again"
+        )
+    return dict(whole)
