@@ -2,9 +2,11 @@
 
 import json
 import platform
+import shutil
 import statistics
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -12,6 +14,7 @@ import transformers
 from click.testing import CliRunner
 from tokenizers import Tokenizer as Library
 
+from frspec.bench.suites import DATA
 from frspec.cli.bench import bench
 from frspec.cli.bench_table import print_table
 from frspec.errors import UserError
@@ -134,6 +137,47 @@ def test_a_peer_that_is_not_installed_is_named(stories: Path, files: Path, monke
     assert "transformers" not in result["machine"]["versions"]
 
 
+def test_shapes_and_repeats_side_by_side(stories: Path, files: Path) -> None:
+    head = ["--draft", "ngram", "--draft", str(files / "head")]
+    words = [*head, "--shapes", "chain:2,tree:6/3/2,chain:6", "--repeat", "3", "--max-tokens", "10"]
+    result, _ = run(stories, files, *words)
+    names = [row["method"] for row in result["methods"]]
+    shapes = ["chain:2", "tree:6/3/2", "chain:6"]
+    assert names == ["plain", "ngram chain:2", "ngram tree:6/3/2", *(f"eagle full {shape}" for shape in shapes)]
+    assert [row["shape"] for row in result["methods"]] == [None, *shapes[:2], *shapes]
+    assert [row["draft_vocab_size"] for row in result["methods"]] == [None] * 3 + [2048] * 3
+    assert (result["prompts"], result["repeat"]) == (3, 3)
+    for row in result["methods"]:
+        assert row["identical_outputs"] == row["outputs"] == 9
+        assert row["ratio_to_plain_pairs"] == 9
+    drafted = {row["method"]: row["drafted_per_pass"] for row in result["methods"]}
+    assert drafted["eagle full chain:2"] <= 2 < drafted["eagle full tree:6/3/2"] <= 6
+
+
+def test_a_suite_by_tasks(stories: Path, files: Path, tmp_path: Path) -> None:
+    chatty = tmp_path / "model"
+    shutil.copytree(stories, chatty)
+    (chatty / "chat_template.jinja").write_text("{% for m in messages %}{{ m.content }}\n{% endfor %}")
+    turns = {"qa": ["Who is Tim?"], "writing": ["A story.", "Another one."]}
+    lines = [{"category": category, "turns": asked} for category, asked in turns.items()]
+    (tmp_path / "question.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    ranked = ["--draft", str(files / "head"), "--draft-vocab", "full,64", "--ranking", str(files / "my.ranking")]
+    words = [f"spec-bench={tmp_path}", "--model", str(chatty), *ranked, "--max-tokens", "8"]
+    file = tmp_path / "result.json"
+    done = CliRunner().invoke(bench, [*words, "-o", str(file)], catch_exceptions=False)
+    result = json.loads(done.stdout.splitlines()[-1])
+    for row in result["methods"]:
+        assert {task: figures["outputs"] for task, figures in row["tasks"].items()} == {"qa": 1, "mt_bench": 2}
+        assert row["identical_outputs"] == row["outputs"] == 3
+    assert [row["ratio_to_full_pairs"] for row in result["methods"]] == [0, 0, 3]
+    _, first, second = json.loads(file.read_text())["rounds"]
+    library = Library.from_file(str(stories / "tokenizer.json"))
+    answer = library.decode(first["samples"]["plain"]["token_ids"])
+    assert (
+        second["prompt"]["ids"] == library.encode(f"A story.\n{answer}\nAnother one.\n", add_special_tokens=False).ids
+    )
+
+
 def test_one_new_token_has_no_speed(stories: Path, files: Path) -> None:
     words = ("--draft", "ngram", "--draft", "ngram", "--draft", "none", "--max-tokens", "1")
     result, _ = run(stories, files, *words, "--plot", str(files / "empty.svg"))
@@ -142,40 +186,94 @@ def test_one_new_token_has_no_speed(stories: Path, files: Path) -> None:
     assert all(row["tokens"] == row["identical_outputs"] == 3 for row in result["methods"])
 
 
-@pytest.mark.parametrize("width", [80, 140])
+def row(method: str, **figures: Any) -> dict[str, Any]:
+    speeds = {
+        "outputs": 40, "mean_acceptance_length": 2.5, "tokens_per_second": 200.0,
+        "tokens_per_second_quartiles": [190.0, 210.4], "ratio_to_plain": 2.25, "ratio_to_full": None,
+    }  # fmt: skip
+    rest = {
+        "method": method, "synthetic": None, "first_token_seconds": 0.0123, "identical_outputs": 35,
+        "differences": None, "time_share": {"verify": 0.7, "draft head": 0.3}, "tasks": {"qa": speeds},
+    }  # fmt: skip
+    return speeds | rest | figures
+
+
+def printed(
+    rows: list[dict[str, Any]],
+    width: int,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    **memory: Any,
+) -> tuple[list[list[str]], list[str]]:
+    """The cells of all tables, and the lines below them."""
+    monkeypatch.setattr("frspec.cli.bench_table.PIPE_WIDTH", width)
+    print_table(rows, memory)
+    lines = capsys.readouterr().out.splitlines()
+    boxes = [line for line in lines if line[:1] in "┏┃┡│├└"]
+    assert max(map(len, boxes)) <= width
+    return [[cell.strip() for cell in line.split("│")[1:-1]] for line in boxes if "│" in line], lines[-3:]
+
+
+@pytest.mark.parametrize("width", [80, 120, 140])
 def test_the_table_fits_where_it_is_shown(
     width: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("frspec.cli.bench_table.PIPE_WIDTH", width)
     parted = [{"prompt": number, "position": 4, "plain": 1, "other": 2, "gap": 0.01 * number} for number in range(5)]
-    row = {
-        "method": "eagle 32768", "mean_acceptance_length": 2.5, "tokens_per_second": 200.0,
-        "tokens_per_second_quartiles": [190.0, 210.4], "ratio_to_plain": 2.25, "first_token_seconds": 0.0123,
-        "identical_outputs": 35, "outputs": 40, "time_share": {"verify": 0.7, "draft head": 0.3}, "differences": parted,
-    }  # fmt: skip
-    none = row | dict.fromkeys(["mean_acceptance_length", "tokens_per_second", "ratio_to_plain", "identical_outputs"])
-    none |= {"method": "transformers-prompt-lookup", "tokens_per_second_quartiles": None, "differences": None}
-    print_table([row, none])
-    *table, sentence = capsys.readouterr().out.splitlines()
-    assert max(map(len, table)) <= width
-    cells = [[cell.strip() for cell in line.split("│")[1:-1]] for line in table if "│" in line]
+    none = dict.fromkeys(["mean_acceptance_length", "tokens_per_second", "ratio_to_plain", "identical_outputs"])
+    rows = [
+        row("eagle 32768", differences=parted),
+        row("transformers-prompt-lookup", tokens_per_second_quartiles=None, **none),
+    ]
+    cells, (*_, sentence) = printed(rows, width, monkeypatch, capsys)
     narrow = ["eagle 32768", "2.50", "200", "2.25", "35/40"]
-    wide = ["eagle 32768", "2.50", "200", "190–210", "2.25", "12 ms", "35/40", "verify 70%, draft head 30%"]
-    assert cells[0] == (wide if width == 140 else narrow)
+    middle = ["eagle 32768", "2.50", "200", "190–210", "2.25", "12 ms", "35/40"]
+    assert cells[0] == {80: narrow, 120: middle, 140: [*middle, "verify 70%, draft head 30%"]}[width]
     assert cells[1][:3] == ["transformers-prompt-lookup", "–", "–"]
     assert sentence.startswith("eagle 32768: 5 outputs not as plain decoding's (prompt 0 at token 4; ")
     assert sentence.endswith("the scores there lie at most 0.04 apart")
 
 
+def test_tasks_and_notes_below_the_table(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    speeds = {name: row("")[name] for name in ("outputs", "tokens_per_second", "tokens_per_second_quartiles")}
+    speeds |= {"mean_acceptance_length": 2.0, "ratio_to_plain": 1.5, "ratio_to_full": 1.25}
+    tasks = {"qa": speeds, "summarization": speeds | {"ratio_to_full": 1.1}}
+    name, asked = "eagle 32768 tree:15/5/4 synthetic", {"rates": [0.9], "mean_acceptance_length": 3.63}
+    rows = [row("plain", tasks=tasks), row(name, ratio_to_full=1.2, tasks=tasks, synthetic=asked)]
+    memory = {"fast": {"gb_per_second": 81.2, "readings": 3}, "slow": {"gb_per_second": 45.1, "readings": 9}}
+    for width in (80, 120):
+        cells, notes = printed(rows, width, monkeypatch, capsys, **memory)
+        whole = ["".join(column) for column in zip(*cells[1:3], strict=True)] if cells[2][1] == "" else cells[1]
+        assert whole[0].replace(" ", "") == name.replace(" ", "")
+        assert "1.20" in whole
+        assert ["qa", "plain", "2.00", "200", "1.50", "1.25"] in [line[:4] + line[-2:] for line in cells]
+        assert "1.10" in [line[-1] for line in cells]
+        assert notes[0] == "memory read at 81 (fast) and 45 (slow) GB/s; ratios are taken within a mode"
+        assert notes[1].startswith("synthetic: acceptance was drawn at given rates")
+        assert notes[2] == f"{name}: 3.63 tokens per pass were asked for, 2.50 came: drafts were shallower"
+
+
 REFUSED = {
     "the peers are transformers, transformers-prompt-lookup": ["--peer", "vllm"],
     "cut prompts with --prompt-tokens": ["--max-model-len", "5"],
+    "'tree:3' is no shape of a draft": ["--shapes", "chain:4,tree:3"],
+    "it must be from 1 to 512": ["--shapes", "chain:0"],
+    "give one of them": ["--shapes", "chain:4", "--tree-depth", "3"],
+    "give gsm8k=PATH": ["gsm8k"],
+    "--acceptance 0.8 is not understood": ["--acceptance", "0.8"],
+    "synthetic acceptance needs rates from 0 to 1": ["--acceptance", "synthetic:0.8,1.1"],
+    "no length for --draft-vocab full": ["--acceptance", "synthetic:64=3"],
+    "is impossible with drafts 4 deep": ["--acceptance", "synthetic:full=5.5", "--shapes", "chain:4"],
+    "needs a fixed tree": ["--acceptance", "synthetic:full=2", "--shapes", "auto"],
+    "gives a size twice": ["--acceptance", "synthetic:full=2,full=3"],
     "cannot write": ["--output", "texts.jsonl/result.json"],
 }
 
 
 @pytest.mark.parametrize("message", REFUSED)
-def test_what_cannot_be_measured_is_refused(stories: Path, files: Path, message: str) -> None:
+def test_what_cannot_be_measured_is_refused(
+    stories: Path, files: Path, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(DATA, raising=False)
     words = [word.replace("texts.jsonl", str(files / "texts.jsonl")) for word in REFUSED[message]]
     done = CliRunner().invoke(bench, [str(files / "texts.jsonl"), "--model", str(stories), *words])
     assert isinstance(done.exception, UserError)
