@@ -20,7 +20,10 @@ def test_two_modes_are_told_apart(share: float) -> None:
     assert 41 <= summary["slow"]["gb_per_second"] <= 53 < 75 <= summary["fast"]["gb_per_second"] <= 87
 
 
-@pytest.mark.parametrize("readings", [[], [50.0], [50, 52, 47, 51], [50.0] * 9, list(np.linspace(40, 80, 50))])
+OUTLIER = [50.1, 49.9, 50.3, 50.0, 51.2, 52.3, 33.5, 33.5, 33.5, 33.5]
+
+
+@pytest.mark.parametrize("readings", [[], OUTLIER, [50.0], [50, 52, 47, 51], [50.0] * 9, list(np.linspace(40, 80, 50))])
 def test_one_mode_is_not_split(readings: list[float]) -> None:
     modes = Modes.of(readings)
     assert modes.border is None

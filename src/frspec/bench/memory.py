@@ -18,6 +18,8 @@ FRESH = 0.5
 APART, DEVIATIONS = 1.25, 4.5
 """Two modes are at least this factor apart, and so many standard deviations of what is within them: the halves of an
 even spread are 3.5 apart."""
+LEAST = 3
+"""Readings that make a mode; fewer were disturbed."""
 
 
 class Memory:
@@ -47,15 +49,18 @@ class Modes:
 
     @staticmethod
     def of(readings: Sequence[float]) -> Modes:
-        """Two clusters where there are two: the best split of the sorted logarithms in two (exact 1-D k-means)."""
-        logs = np.sort(np.log(np.asarray(readings, dtype=float)))
-        if len(logs) < 4 or logs.var() == 0:
+        """Two clusters where there are two: the best split of the sorted logarithms in two (exact 1-D k-means).
+
+        A reading that several samples share counts once.
+        """
+        logs = np.log(np.unique(np.asarray(readings, dtype=float)))
+        count = len(logs)
+        if count < 2 * LEAST:
             return Modes()
-        within = [
-            place * logs[:place].var() + (len(logs) - place) * logs[place:].var() for place in range(1, len(logs))
-        ]
-        place = int(np.argmin(within)) + 1
-        deviation = np.sqrt(within[place - 1] / len(logs))
+        places = range(LEAST, count - LEAST + 1)
+        within = [place * logs[:place].var() + (count - place) * logs[place:].var() for place in places]
+        place = places[int(np.argmin(within))]
+        deviation = np.sqrt(min(within) / count)
         apart = np.median(logs[place:]) - np.median(logs[:place])
         if apart < max(np.log(APART), DEVIATIONS * deviation):
             return Modes()

@@ -77,13 +77,17 @@ def _bars(panel: Axes, profile: Mapping[str, Mapping[str, float]], colours: Mapp
     for part, tone in colours.items():
         widths = [profile[method].get(part, 0.0) for method in methods]
         bars = panel.barh(methods, widths, left=left, color=tone, label=part, height=0.7)
-        labels = [f"{width:.2g}" if width > WORTH_A_NUMBER * longest else "" for width in widths]
+        labels = [_figure(width) if width > WORTH_A_NUMBER * longest else "" for width in widths]
         panel.bar_label(bars, labels, label_type="center", fontsize=8, color="white" if part in DARK else "black")
         left = [start + width for start, width in zip(left, widths, strict=True)]
     for place, total in enumerate(left):
         panel.annotate(
-            f"{total:.3g}", (total, place), xytext=(4, 0), textcoords="offset points", va="center", fontsize=8
+            _figure(total), (total, place), xytext=(4, 0), textcoords="offset points", va="center", fontsize=8
         )
     panel.invert_yaxis()
     panel.set_xlim(0, longest * 1.12)
     panel.tick_params(axis="y", length=0)
+
+
+def _figure(milliseconds: float) -> str:
+    return f"{milliseconds:.{0 if milliseconds >= 100 else 1 if milliseconds >= 10 else 2}f}"

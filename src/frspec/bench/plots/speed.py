@@ -38,10 +38,10 @@ def draw(results: Sequence[Mapping[str, Any]]) -> Figure:
     )
     for place, result, panels, (_, lines) in zip(places[:, 0], results, blocks, heights, strict=True):
         place.suptitle(conditions(result), x=0.01, ha="left", fontweight="bold")
-        axes = place.subplots(lines, columns, sharey=True, squeeze=False).flat
+        axes = list(place.subplots(lines, columns, sharey=True, squeeze=False).flat)
         for panel, (title, rows, key) in zip(axes, panels, strict=False):
             _bars(panel, result["methods"], title, rows, key)
-        for panel in list(axes)[len(panels) :]:
+        for panel in axes[len(panels) :]:
             panel.set_visible(False)
     figure.supxlabel(machine(results), fontsize=7, color="#555555")
     return figure

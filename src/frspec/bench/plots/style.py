@@ -42,6 +42,9 @@ def conditions(result: Mapping[str, Any]) -> str:
     """What a result was measured on, in a line: model, temperature, prompts, and whether acceptance was synthetic."""
     model = str(result["model"]).rstrip("/").rpartition("/")[2]
     words = [model, f"temperature {result['temperature']:g}", f"{result['prompts']} prompts"]
+    shapes = {row["shape"] for row in result["methods"]} - {None}
+    if len(shapes) == 1:
+        words.extend(shapes)
     if any(row["synthetic"] for row in result["methods"]):
         words.append("synthetic acceptance")
     return ", ".join(words)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 PANELS = {"mean_acceptance_length": "mean acceptance length", "tokens_per_second": "tok/s", "ratio_to_plain": "× plain"}
-MARKS = "osD^vP*"
+MARKS, DASHES = "osD^vP*", ("--", ":", "-.")
 
 
 def draw(results: Sequence[Mapping[str, Any]]) -> Figure:
@@ -38,8 +38,8 @@ def draw(results: Sequence[Mapping[str, Any]]) -> Figure:
             mark, tone = MARKS[number % len(MARKS)], CYCLE[number % len(CYCLE)]
             panel.plot(*zip(*known, strict=True), marker=mark, color=tone, label=name)
         _axis(panel, label, [row for rows in lines.values() for row in rows])
-    for result in results:
-        _plain(panels[1], result)
+    for number, result in enumerate(results):
+        _plain(panels[1], result, DASHES[number % len(DASHES)])
     panels[2].axhline(1.0, color=GREY, linestyle="--", linewidth=1)
     figure.legend(*panels[1].get_legend_handles_labels(), loc="outside upper left", ncols=1)
     figure.supxlabel(f"{'; '.join(dict.fromkeys(map(conditions, results)))}\n{machine(results)}", fontsize=7)
@@ -72,13 +72,14 @@ def _axis(panel: Axes, label: str, rows: Sequence[Mapping[str, Any]]) -> None:
 
 
 def _size(size: int, name: str) -> str:
-    short = f"{size / 1024:g}k" if size % 1024 == 0 else f"{size:,}"
-    return f"full ({short})" if name == "full" else short
+    asked = int(name) if name.isdigit() else size  # a few ids more are always in
+    short = f"{asked / 1024:g}k" if asked % 1024 == 0 else f"{asked:,}"
+    return short if name.isdigit() else f"{name} ({short})"
 
 
-def _plain(panel: Axes, result: Mapping[str, Any]) -> None:
+def _plain(panel: Axes, result: Mapping[str, Any], dashes: str) -> None:
     """Plain decoding's speed, for comparison."""
     speed = result["methods"][0]["tokens_per_second"]
     if speed is not None:
-        panel.axhline(speed, color=GREY, linestyle="--", linewidth=1, label=f"plain ({conditions(result)})")
+        panel.axhline(speed, color=GREY, linestyle=dashes, linewidth=1, label=f"plain ({conditions(result)})")
         panel.set_ylim(top=max(panel.get_ylim()[1], speed * 1.08))
