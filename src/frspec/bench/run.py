@@ -98,4 +98,6 @@ def read_result(file: Path) -> dict[str, Any]:
         raise UserError(
             f"{file} has schema {whole.get('schema')}, this frspec reads {SCHEMA}; run the comparison again"
         )
+    if kind == KIND and not whole.get("methods"):
+        raise UserError(f"{file} holds no methods; it was cut or changed: run the comparison again")
     return dict(whole)

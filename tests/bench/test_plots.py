@@ -1,0 +1,138 @@
+"""Pictures show the numbers they were given: read back from what matplotlib drew."""
+
+import copy
+import xml.etree.ElementTree as ET
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from frspec.bench.plots import KINDS, check_plot, draw, profile, speed, subset
+from frspec.errors import UserError
+
+TASKS = ("qa", "math_reasoning", "summarization")
+SIZES = {"full": 131072, "32768": 32768, "0.99": 7483}
+SPLIT = {"verify": 0.5, "draft head": 0.3, "sampling": 0.2}
+
+
+def row(method: str, tokens_per_second: float | None, **figures: Any) -> dict[str, Any]:
+    speeds = {"tokens_per_second": tokens_per_second, "ratio_to_plain": 1.5, "mean_acceptance_length": 2.5}
+    setting = dict.fromkeys(("draft", "draft_vocab", "draft_vocab_size", "shape", "synthetic"))
+    rest = {"method": method, "peer": False, "time_share": SPLIT, "decode_seconds": 2.0, "decode_tokens": 1000}
+    tasks = {task: speeds | {"tokens_per_second": place + 10.0} for place, task in enumerate(TASKS)}
+    return setting | speeds | rest | {"tasks": tasks} | figures
+
+
+def result(temperature: float = 0.0) -> dict[str, Any]:
+    rows = [row("plain", 40.0), row("llama.cpp", 30.0, peer=True, time_share={})]
+    rows += [
+        row(
+            f"eagle {name} chain:4", 60.0 - place, mean_acceptance_length=3.0 - place / 4,
+            draft="head", draft_vocab=name, draft_vocab_size=size, shape="chain:4",
+        )
+        for place, (name, size) in enumerate(SIZES.items())
+    ]  # fmt: skip
+    machine = {"processor": "A processor", "threads": 2}
+    return {"model": "models/my-model", "temperature": temperature, "prompts": 9, "machine": machine, "methods": rows}
+
+
+def texts(file: Path) -> list[str]:
+    """Every text in an SVG file."""
+    return [
+        "".join(element.itertext()) for element in ET.parse(file).getroot().iter("{http://www.w3.org/2000/svg}text")
+    ]
+
+
+@pytest.mark.parametrize("kind", ["speed", "subset", "profile"])
+def test_every_kind_of_one_and_of_several_results(kind: str, tmp_path: Path) -> None:
+    for number, results in enumerate(([result()], [result(), result(1.0)])):
+        draw(kind, results, tmp_path / f"{number}.png")
+        assert (tmp_path / f"{number}.png").read_bytes().startswith(b"\x89PNG")
+        draw(kind, results, tmp_path / f"{number}.svg")
+        written = texts(tmp_path / f"{number}.svg")
+        for one in results:
+            assert any(f"my-model, temperature {one['temperature']:g}, 9 prompts" in text for text in written)
+        assert any("A processor, 2 threads" in text for text in written)
+
+
+def bars(panel: Any, axis: Any) -> dict[str, float]:
+    """The width of each method's bars, added up; ``axis``: the panel that names the methods for its row."""
+    names = [label.get_text() for label in axis.get_yticklabels()]
+    widths = dict.fromkeys(names, 0.0)
+    for patch in panel.patches:
+        widths[names[round(patch.get_y() + patch.get_height() / 2)]] += patch.get_width()
+    return widths
+
+
+def test_speed_in_all_and_in_each_task() -> None:
+    given = result()
+    (block,) = speed.draw([given]).subfigs
+    panels = {panel.get_title(): panel for panel in block.axes if panel.get_visible()}
+    axis = block.axes[0]
+    assert list(panels) == ["all tasks, tok/s", "mean acceptance length", *(f"{task}, tok/s" for task in TASKS)]
+    assert bars(axis, axis) == {row["method"]: row["tokens_per_second"] for row in given["methods"]}
+    assert bars(panels["math_reasoning, tok/s"], axis) == {row["method"]: 11 for row in given["methods"]}
+    assert "60 (1.50×)" in [text.get_text() for text in panels["all tasks, tok/s"].texts]
+
+
+def test_one_task_and_no_speed() -> None:
+    given = result()
+    for each in given["methods"]:
+        each["tasks"] = {"texts": each["tasks"]["qa"]}
+    given["methods"][1]["tokens_per_second"] = None
+    panels = [panel for panel in speed.draw([given]).subfigs[0].axes if panel.get_visible()]
+    assert len(panels) == 2
+    assert [text.get_text() for text in panels[0].texts][1] == "–"
+
+
+def test_subset_is_a_line_over_sizes() -> None:
+    given = result()
+    acceptance, rate, _ = subset.draw([given]).axes
+    sizes, values = acceptance.lines[0].get_data()
+    assert (list(sizes), list(values)) == ([7483, 32768, 131072], [2.5, 2.75, 3.0])
+    assert list(rate.lines[0].get_data()[1]) == [58, 59, 60]
+    assert list(rate.lines[1].get_ydata()) == [40, 40]
+    assert [label.get_text() for label in acceptance.get_xticklabels()] == ["0.99 (7,483)", "32k", "full (128k)"]
+
+
+def test_profile_is_the_time_of_a_token_by_parts() -> None:
+    given = result()
+    figure = profile.draw([given])
+    (panel,) = figure.axes
+    assert bars(panel, panel) == pytest.approx({row["method"]: 2.0 for row in given["methods"] if not row["peer"]})
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["verify", "draft head", "sampling"]
+    widths = [patch.get_width() for patch in panel.patches[:4]]
+    assert widths == pytest.approx([1.0] * 4)  # milliseconds of verification
+
+
+def test_synthetic_acceptance_is_said() -> None:
+    given = result()
+    given["methods"][2]["synthetic"] = {"rates": [0.8], "mean_acceptance_length": 3.36}
+    title = speed.draw([given]).subfigs[0].get_suptitle()
+    assert "synthetic acceptance" in title
+    assert "synthetic acceptance" in profile.draw([given]).axes[0].get_title()
+    assert "synthetic acceptance" in subset.draw([given]).get_supxlabel()
+
+
+def test_nothing_to_draw(tmp_path: Path) -> None:
+    given = result()
+    given["methods"] = given["methods"][:3]
+    with pytest.raises(UserError, match="two draft vocabularies"):
+        subset.draw([given])
+    given["methods"] = given["methods"][1:2]
+    with pytest.raises(UserError, match="says where its time went"):
+        profile.draw([given])
+    for name, problem in (("a.pdf", "name a .png or .svg file"), ("sub/a.png", "cannot write")):
+        (tmp_path / "sub").touch()
+        with pytest.raises(UserError, match=problem):
+            check_plot(tmp_path / name)
+
+
+def test_what_is_drawn_is_not_changed(tmp_path: Path) -> None:
+    given: Mapping[str, Any] = result()
+    before = copy.deepcopy(given)
+    for kind in ("speed", "subset", "profile"):
+        draw(kind, [given], tmp_path / "a.png")
+    assert given == before
+    assert set(KINDS) >= {"speed", "subset", "profile"}
