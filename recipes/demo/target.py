@@ -22,6 +22,7 @@ from frspec.models.config import read_decoder
 from frspec.models.families import Variant
 from frspec.models.keys import Keys
 from frspec.models.layers.norm import RMSNorm
+from frspec.models.precision import Precision
 
 STD = 0.02
 """Of the first weights; matrices that write to the stream get less, by the root of how many there are (GPT-2)."""
@@ -73,8 +74,10 @@ def first_tensors(config: ModelConfig, rows: int, draws: torch.Generator) -> dic
 
 def decoder_of(config: ModelConfig, tensors: Mapping[str, Tensor]) -> Decoder:
     """The decoder of ``tensors``; gradients flow to them."""
-    blocks = [make_block(config, layer, tensors, f"model.layers.{layer}.") for layer in range(config.num_hidden_layers)]
     norm, table = RMSNorm(tensors[NORM], config.rms_norm_eps), tensors[EMBEDDING]
+    precision = Precision(table.dtype, table.dtype)
+    prefixes = [f"model.layers.{layer}." for layer in range(config.num_hidden_layers)]
+    blocks = [make_block(config, layer, tensors, prefix, precision) for layer, prefix in enumerate(prefixes)]
     return Decoder(config, table, blocks, norm, table, make_rope(config, table.device))
 
 

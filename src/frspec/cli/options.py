@@ -66,6 +66,7 @@ def model_options(command: Command) -> Command:
     return _stack(
         click.option("--revision", metavar="REV", help="Branch, tag or commit of a hub model."),
         place_options,
+        click.option("--quantize", type=click.Choice(["int8"]), help="The model's matrices in 8 bits; CPUs only."),
         click.option("--max-model-len", type=int, metavar="N", help="Context length, prompt and output together."),
         click.option("--exact", is_flag=True, help="Bitwise the same in every dtype and batch; slower."),
     )(command)

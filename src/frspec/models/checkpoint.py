@@ -32,11 +32,13 @@ Shape = tuple[int, ...]
 log = logging.getLogger("frspec")
 
 
-def load_decoder(folder: Path, dtype: str = "auto", device: str = "auto") -> Decoder:
+def load_decoder(folder: Path, dtype: str = "auto", device: str = "auto", quantize: str | None = None) -> Decoder:
     """The decoder in ``folder``, in ``dtype`` on ``device`` ("auto" prefers cuda).
 
     ``dtype`` "auto" is the checkpoint's own, and float32 for float16, which that holds exactly. Under "auto" a small
-    bfloat16 model on a CPU keeps its 16 bits a weight but computes in float32 (``precision``).
+    bfloat16 model on a CPU keeps its 16 bits a weight but computes in float32 (``precision``), and one on a CPU without
+    bfloat16 instructions is float32. ``quantize`` "int8" makes its matrices integers, but not the embedding, which
+    keeps the checkpoint's 16 bits; ``dtype`` is then that of what flows between them.
 
     Raises:
         UserError: naming the file and the key or tensor, when anything is missing, unexpected, of another shape,
@@ -51,20 +53,21 @@ def load_decoder(folder: Path, dtype: str = "auto", device: str = "auto") -> Dec
     check_names(weights, shapes, {HEAD} if config.tie_word_embeddings else set())
     where = pick_device(device)
     kind = pick_dtype(dtype, config, weights)
-
-    def read(prefix: str) -> dict[str, Tensor]:
-        return {name: read_tensor(weights, name, kind, where) for name in shapes if name.startswith(prefix)}
-
     precision = Precision(kind, kind)
     if dtype == "auto":
         matrices = (read_tensor(weights, name, kind, where) for name, shape in shapes.items() if len(shape) > 1)
         precision = pick_precision(kind, where, config.hidden_size, matrices)
+    precision = precision.quantised(quantize, where)
+    kind = precision.stored(kind, own_dtype(config, weights))
+
+    def read(prefix: str) -> dict[str, Tensor]:
+        return {name: read_tensor(weights, name, kind, where) for name in shapes if name.startswith(prefix)}
+
     blocks = []
     for layer in range(config.num_hidden_layers):
         prefix = f"model.layers.{layer}."
-        tensors = {name: precision.hold(tensor) for name, tensor in read(prefix).items()}
-        blocks.append(make_block(config, layer, tensors, prefix))
-    norm = RMSNorm(read(NORM)[NORM], config.rms_norm_eps)
+        blocks.append(make_block(config, layer, read(prefix), prefix, precision))
+    norm = RMSNorm(precision.vector(read(NORM)[NORM]), config.rms_norm_eps)
     tables = read(EMBEDDING) | read(HEAD)
     embedding = tables[EMBEDDING if EMBEDDING in tables else HEAD]
     head = tables[HEAD if HEAD in tables else EMBEDDING]
@@ -123,16 +126,18 @@ def check_names(weights: Weights, shapes: Mapping[str, Shape], allowed: set[str]
             )
 
 
-def make_block(config: ModelConfig, layer: int, tensors: Mapping[str, Tensor], prefix: str) -> Block:
+def make_block(
+    config: ModelConfig, layer: int, tensors: Mapping[str, Tensor], prefix: str, precision: Precision
+) -> Block:
     """The layer whose tensors begin with ``prefix``; without an ``input_layernorm`` it has no attention norm."""
 
     def linear(*names: str) -> Linear:
         full = [f"{prefix}{name}_proj" for name in names]
-        biases = [tensors[f"{name}.bias"] for name in full if f"{name}.bias" in tensors]
-        return Linear.fused([tensors[f"{name}.weight"] for name in full], biases)
+        biases = [precision.vector(tensors[f"{name}.bias"]) for name in full if f"{name}.bias" in tensors]
+        return Linear.fused([precision.hold(tensors[f"{name}.weight"]) for name in full], biases)
 
     def norm(name: str) -> RMSNorm:
-        return RMSNorm(tensors[f"{prefix}{name}.weight"], config.rms_norm_eps)
+        return RMSNorm(precision.vector(tensors[f"{prefix}{name}.weight"]), config.rms_norm_eps)
 
     heads, kv_heads = config.num_attention_heads, config.num_key_value_heads
     head_norm = None
@@ -172,8 +177,7 @@ def pick_dtype(dtype: str, config: ModelConfig, weights: Weights) -> torch.dtype
     Float16 becomes float32, which holds all its values; nothing computes in float16, whose range features leave.
     """
     if dtype == "auto":
-        own = config.dtype or str(weights.read(EMBEDDING if EMBEDDING in weights else HEAD).dtype)
-        dtype = own.removeprefix("torch.")
+        dtype = own_dtype(config, weights)
         if dtype == "float16":
             log.warning(
                 "%s: float16 weights run in float32; --dtype bfloat16 is half the size but rounds", weights.folder
@@ -184,6 +188,12 @@ def pick_dtype(dtype: str, config: ModelConfig, weights: Weights) -> torch.dtype
     if dtype not in DTYPES:
         raise UserError(f"dtype {dtype!r} is not supported; use auto, {' or '.join(DTYPES)}")
     return DTYPES[dtype]
+
+
+def own_dtype(config: ModelConfig, weights: Weights) -> str:
+    """The dtype that config.json names, or else the embedding's."""
+    own = config.dtype or str(weights.read(EMBEDDING if EMBEDDING in weights else HEAD).dtype)
+    return own.removeprefix("torch.")
 
 
 def read_tensor(weights: Weights, name: str, dtype: torch.dtype, device: torch.device) -> Tensor:

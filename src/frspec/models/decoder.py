@@ -46,7 +46,8 @@ class Decoder:
         self.norm = norm
         self.head = head
         self.precision = precision or Precision(embedding.dtype, embedding.dtype)
-        self.project = split(self.precision.hold(head)) if self.precision.light else Linear(head)
+        rows = self.precision.hold(head)
+        self.project = split(rows) if self.precision.light and isinstance(rows, Tensor) else Linear(rows)
         self.rope = rope
 
     @property

@@ -26,6 +26,7 @@ from frspec.models.decoder import Decoder
 from frspec.models.eagle_files import check_head, head_json, open_head, read_head_config
 from frspec.models.layers.attention import Attend
 from frspec.models.layers.linear import Linear
+from frspec.models.precision import Precision
 from frspec.models.rotary import RopeConfig
 from frspec.models.segments import CachedAttention, Segment
 from frspec.models.weights import Weights, save_tensors
@@ -37,16 +38,19 @@ _DEVIATION = 0.02
 class EagleHead:
     """A head bound to the target whose embedding it shares.
 
-    ``tensors`` maps the published names to weights on the target's device; they are held in its precision, and
-    gradients flow to those that want them.
+    ``tensors`` maps the published names to weights on the target's device; they are held in its precision, or in
+    ``precision`` with the same activations, and gradients flow to those that want them.
     """
 
-    def __init__(self, config: ModelConfig, tensors: Mapping[str, Tensor], target: Decoder) -> None:
+    def __init__(
+        self, config: ModelConfig, tensors: Mapping[str, Tensor], target: Decoder, precision: Precision | None = None
+    ) -> None:
         self.config = config
         self.target = target
-        tensors = {name: target.precision.hold(tensor) for name, tensor in tensors.items()}
-        self.fc = Linear(tensors["fc.weight"], tensors.get("fc.bias"))
-        self.block = make_block(config, 0, tensors, PREFIX)
+        precision = precision or target.precision
+        bias = tensors.get("fc.bias")
+        self.fc = Linear(precision.hold(tensors["fc.weight"]), None if bias is None else precision.vector(bias))
+        self.block = make_block(config, 0, tensors, PREFIX, precision)
         self.rope = make_rope(config, target.device)
 
     @property
@@ -67,8 +71,8 @@ class EagleHead:
 
     def run(self, tokens: Tensor, features: Tensor, positions: Tensor, attend: Attend) -> Tensor:
         """``forward`` under any attention; with ``WholeAttention`` there is no cache."""
-        x = self.fc(torch.cat((self.target.embedding[tokens].to(features.dtype), features), -1))
-        return self.block(x, self.rope(positions), attend)
+        pairs = torch.cat((self.target.embedding[tokens].to(features.dtype), features), -1)
+        return self.block(self.fc(pairs).to(features.dtype), self.rope(positions), attend)
 
     def new_cache(self, rows: int) -> KVCache:
         """An empty cache of this head for one sequence, with room for ``rows`` positions at first."""
@@ -91,8 +95,10 @@ def head_shapes(config: ModelConfig, bias: bool) -> dict[str, tuple[int, ...]]:
     return shapes | block_shapes(config, PREFIX)
 
 
-def load_eagle(folder: Path, target: Decoder) -> EagleHead:
-    """The head in ``folder`` (config.json beside model.safetensors or pytorch_model.bin), in the target's dtype.
+def load_eagle(folder: Path, target: Decoder, quantize: str | None = None) -> EagleHead:
+    """The head in ``folder`` (config.json beside model.safetensors or pytorch_model.bin), in the target's precision.
+
+    quantize: "int8" for matrices of 8-bit integers whatever the target's are.
 
     Raises:
         UserError: when the head is another kind (EAGLE-3), made for another width or vocabulary, or its tensors are
@@ -104,7 +110,7 @@ def load_eagle(folder: Path, target: Decoder) -> EagleHead:
     shapes = head_shapes(config, "fc.bias" in weights if bias is None else bias)
     check_head(folder, config, weights, shapes, target.config)
     tensors = {name: read_tensor(weights, name, target.dtype, target.device) for name in shapes}
-    return EagleHead(config, tensors, target)
+    return EagleHead(config, tensors, target, target.precision.quantised(quantize, target.device))
 
 
 def new_head(target: Decoder, generator: torch.Generator) -> tuple[ModelConfig, dict[str, Tensor]]:

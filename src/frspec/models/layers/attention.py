@@ -46,5 +46,5 @@ class Attention:
         rotated, v = qkv.split_with_sizes((self.heads + self.kv_heads, self.kv_heads), 1)
         if self.head_norm is not None:
             rotated = self.head_norm(rotated)
-        q, k = rotate(rotated, angles).split_with_sizes((self.heads, self.kv_heads), 1)
-        return self.output(attend(self.layer, q, k, v))
+        q, k = rotate(rotated, angles).to(x.dtype).split_with_sizes((self.heads, self.kv_heads), 1)
+        return self.output(attend(self.layer, q, k, v.to(x.dtype)))

@@ -25,5 +25,5 @@ class Block:
 
     def __call__(self, x: Tensor, angles: tuple[Tensor, Tensor], attend: Attend) -> Tensor:
         normed = x if self.attention_norm is None else self.attention_norm(x)
-        x = x + self.attention(normed, angles, attend)
-        return x + self.mlp(self.mlp_norm(x))
+        x = (x + self.attention(normed, angles, attend)).to(x.dtype)
+        return (x + self.mlp(self.mlp_norm(x))).to(x.dtype)

@@ -12,7 +12,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from frspec.models.layers.linear import Linear
+from frspec.models.layers.linear import Linear, Matrix
 from frspec.models.layers.split import Split, cores_for
 
 FINEST = 4096
@@ -34,7 +34,7 @@ class Joined:
 Product = Linear | Split | Joined
 
 
-def prefixes(weight: Tensor, sizes: Sequence[int], on_cores: bool) -> dict[int, Product]:
+def prefixes(weight: Matrix, sizes: Sequence[int], on_cores: bool) -> dict[int, Product]:
     """For each of ``sizes`` the product with the first so many rows of ``weight`` [out, in], all over the same memory.
 
     sizes: ascending, the last is ``out``. on_cores: share large products between cores (see ``split``).
