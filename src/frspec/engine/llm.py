@@ -40,6 +40,7 @@ class LLM:
     draft head searches: a size, a share of the counts below 1.0, "full", or a ranking or id list (or its path); sizes
     and shares are taken from ``ranking``, a file or "demo". A ranking without a size gives a quarter of the
     vocabulary. dtype: "auto" (the checkpoint's), "float32", "bfloat16". device: "auto", "cpu", "cuda".
+    quantize: "int8" for a target whose matrices are 8-bit integers (CPUs only); None for those of ``dtype``.
     num_speculative_tokens, tree_depth, tree_width: how many tokens one pass may verify, how deep, how wide
     (1 is a chain). max_model_len: prompt and output together. max_num_batched_tokens: prompt tokens in one pass.
     enable_prefix_caching: keep the caches of the last few texts for prompts that begin alike, such as a conversation's
@@ -62,6 +63,7 @@ class LLM:
         tokenizer: str | Path | None = None,
         revision: str | None = None,
         dtype: str = "auto",
+        quantize: str | None = None,
         device: str = "auto",
         skip_tokenizer_init: bool = False,
         seed: int | None = None,
@@ -80,7 +82,7 @@ class LLM:
         shape = TreeShape(num_speculative_tokens, tree_depth, tree_width)
         folder = hub.resolve(model, revision)
         self._tokenizer = None if skip_tokenizer_init else Tokenizer.load(tokenizer or folder)
-        target = load_decoder(folder, dtype=dtype, device=device)
+        target = load_decoder(folder, dtype, device, quantize)
         if exact:
             target = ExactDecoder.of(target)
         self.config = target.config
