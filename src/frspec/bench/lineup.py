@@ -73,14 +73,14 @@ def own_methods(
 
 
 def _ngram(plain: LLM, shape: TreeShape | None, named: bool) -> OwnMethod:
-    label = _label(shape)
-    return OwnMethod(
-        f"ngram {label}" if named else "ngram", plain.with_draft("ngram", shape=shape), Setting("ngram", shape=label)
-    )
+    """An n-gram's draft is a chain whatever the tree."""
+    label = AUTO if shape is None else f"chain:{shape.nodes}"
+    name = f"ngram {label}" if named else "ngram"
+    return OwnMethod(name, plain.with_draft("ngram", shape=shape), Setting("ngram", shape=label))
 
 
 def _of_other_sizes(shapes: Shapes) -> Shapes:
-    """Of shapes with as many tokens the first: an n-gram's draft is a chain whatever the tree."""
+    """Of shapes with as many tokens the first."""
     return list({None if shape is None else shape.nodes: shape for shape in reversed(shapes)}.values())[::-1]
 
 

@@ -39,7 +39,8 @@ def draw(results: Sequence[Mapping[str, Any]]) -> Figure:
             panel.plot(*zip(*known, strict=True), marker=mark, color=tone, label=name)
         _axis(panel, label, [row for rows in lines.values() for row in rows])
     for number, result in enumerate(results):
-        _plain(panels[1], result, DASHES[number % len(DASHES)])
+        name = f"plain ({conditions(result)})" if len(results) > 1 else "plain"
+        _plain(panels[1], result, DASHES[number % len(DASHES)], name)
     panels[2].axhline(1.0, color=GREY, linestyle="--", linewidth=1)
     figure.legend(*panels[1].get_legend_handles_labels(), loc="outside upper left", ncols=1)
     figure.supxlabel(f"{'; '.join(dict.fromkeys(map(conditions, results)))}\n{machine(results)}", fontsize=7)
@@ -77,9 +78,9 @@ def _size(size: int, name: str) -> str:
     return short if name.isdigit() else f"{name} ({short})"
 
 
-def _plain(panel: Axes, result: Mapping[str, Any], dashes: str) -> None:
+def _plain(panel: Axes, result: Mapping[str, Any], dashes: str, name: str) -> None:
     """Plain decoding's speed, for comparison."""
     speed = result["methods"][0]["tokens_per_second"]
     if speed is not None:
-        panel.axhline(speed, color=GREY, linestyle=dashes, linewidth=1, label=f"plain ({conditions(result)})")
+        panel.axhline(speed, color=GREY, linestyle=dashes, linewidth=1, label=name)
         panel.set_ylim(top=max(panel.get_ylim()[1], speed * 1.08))
