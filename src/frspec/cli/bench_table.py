@@ -92,7 +92,8 @@ def _notes(rows: Sequence[Mapping[str, Any]], memory: Mapping[str, Mapping[str, 
     for row in drawn:
         asked, came = row["synthetic"]["mean_acceptance_length"], row["mean_acceptance_length"]
         if asked and came and abs(came - asked) > SHALLOW * asked:
-            yield f"{row['method']}: {asked:.2f} tokens per pass were asked for, {came:.2f} came: some drafts or answers ended before"
+            missed = f"{asked:.2f} tokens per pass were asked for, {came:.2f} came"
+            yield f"{row['method']}: {missed}: some drafts or answers ended before"
     for row in rows:
         if row["differences"]:
             yield _differences(row)
