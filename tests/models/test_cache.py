@@ -8,7 +8,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from frspec.models import KVCache, Segment, load_decoder
-from frspec.models.segments import written
 from frspec.types import TokenTree
 
 from .tiny import feed, make, random_ids, save
@@ -23,9 +22,10 @@ operations = st.lists(
 )
 
 
-@given(operations)
-def test_behaves_like_a_list(steps) -> None:
-    cache = KVCache(2, 3, 4, 1, torch.float32, torch.device("cpu"))
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@given(steps=operations)
+def test_behaves_like_a_list(dtype: torch.dtype, steps) -> None:
+    cache = KVCache(2, 3, 4, 1, dtype, torch.device("cpu"))
     committed: list[int] = []
     drafted: list[int] = []
     made = 0
@@ -34,12 +34,13 @@ def test_behaves_like_a_list(steps) -> None:
             values = torch.arange(made, made + how, dtype=torch.float32)
             drafted += values.int().tolist()
             made += how
-            views = cache.open(how)
+            window = cache.open(how)
             for layer in range(2):
                 rows = values[:, None, None].expand(how, 3, 4)
-                keys, values_seen = written(views, layer, rows, -rows)
-                assert keys[:, :, 0].tolist() == [committed + drafted] * 3
-                assert torch.equal(values_seen, -keys)
+                keys, values_seen = window.write(layer, rows, -rows)
+                assert keys[:, 0, : window.end].tolist() == [committed + drafted] * 3
+                assert torch.equal(values_seen, -keys.transpose(1, 2))
+                assert keys.isfinite().all()
             cache.drafted += how
         elif what == "commit":
             kept = sorted(how.sample(range(len(drafted)), how.randint(0, len(drafted))))
@@ -56,15 +57,15 @@ def test_behaves_like_a_list(steps) -> None:
 
 def test_commit_leaves_the_prefix_where_it_is() -> None:
     cache = KVCache(1, 1, 2, 8, torch.float32, torch.device("cpu"))
-    keys, _ = written(cache.open(6), 0, torch.arange(12.0).view(6, 1, 2), torch.zeros(6, 1, 2))
+    keys, _ = cache.open(6).write(0, torch.arange(12.0).view(6, 1, 2), torch.zeros(6, 1, 2))
     address = keys.data_ptr()
     cache.drafted += 6
     cache.commit(2)
     cache.drafted = 4
     cache.commit(torch.tensor([1, 3]))
-    keys, _ = written(cache.open(1), 0, torch.zeros(1, 1, 2), torch.zeros(1, 1, 2))
+    keys, _ = cache.open(1).write(0, torch.zeros(1, 1, 2), torch.zeros(1, 1, 2))
     assert keys.data_ptr() == address
-    assert keys[0, :4, 0].tolist() == [0.0, 2.0, 6.0, 10.0]
+    assert keys[0, 0, :4].tolist() == [0.0, 2.0, 6.0, 10.0]
 
 
 def test_refuses_what_was_not_drafted() -> None:

@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from frspec.models import Segment, WholeAttention, load_decoder, segments
+from frspec.models import Segment, WholeAttention, blocks, load_decoder
 from frspec.models.layers import linear
 from frspec.types import TokenTree
 
@@ -72,10 +72,10 @@ def test_a_sliding_window_changes_nothing_up_to_the_context_length(name: str, wi
 
 @pytest.mark.parametrize("name", ["llama-biases", "qwen3-biases", "qwen2"])
 def test_kernels_for_larger_sizes_agree(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tiny models stay below the sizes from which packed matrices and fused attention are used; force both."""
+    """Tiny models stay below the sizes from which packed matrices and small blocks of scores are used; force both."""
     model = make(name)
     monkeypatch.setattr(linear, "SMALL", 0)
-    monkeypatch.setattr(segments, "SDPA_SCORES", 0)
+    monkeypatch.setattr(blocks, "MOST", 1000)
     decoder = load_decoder(save(model, tmp_path), device="cpu")
     exact, their_error = oracle(model, TOKENS)
     with torch.inference_mode():

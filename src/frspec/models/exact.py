@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from frspec.models.decoder import Decoder
-from frspec.models.segments import Segment, written
+from frspec.models.segments import Segment
 
 ROWS = 16
 """Rows of every matrix product; one spare row is always padding, where vector loops may end with scalar code."""
@@ -56,15 +56,15 @@ class RowAttention:
     def __init__(self, pieces: Sequence[Segment]) -> None:
         self.pieces = pieces
         self.seen = [_seen(piece) for piece in pieces]
-        self.views = [piece.cache.open(piece.count) for piece in pieces]
+        self.windows = [piece.cache.open(piece.count) for piece in pieces]
 
     def __call__(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         mixed, start = q.new_zeros(q.shape), 0
-        for piece, seen, views in zip(self.pieces, self.seen, self.views, strict=True):
+        for piece, seen, window in zip(self.pieces, self.seen, self.windows, strict=True):
             rows = slice(start, start + piece.count)
-            keys, values = written(views, layer, k[rows], v[rows])
+            keys, values = window.write(layer, k[rows], v[rows])
             for row, visible in enumerate(seen, start):
-                mixed[row] = _attend(q[row], keys[:, visible], values[:, visible])
+                mixed[row] = _attend(q[row], keys[:, :, visible], values[:, visible])
             start = rows.stop
         return mixed.flatten(1)
 
@@ -75,9 +75,9 @@ class RowAttention:
 
 
 def _attend(q: Tensor, keys: Tensor, values: Tensor) -> Tensor:
-    """One row: q [heads, D] against keys and values [kv_heads, L, D], contiguous -> [heads, D]."""
+    """One row: q [heads, D] against keys [kv_heads, D, L] and values [kv_heads, L, D], contiguous -> [heads, D]."""
     grouped = q.reshape(keys.shape[0], -1, q.shape[-1])
-    scores = torch.bmm(grouped, keys.transpose(1, 2)) * q.shape[-1] ** -0.5
+    scores = torch.bmm(grouped, keys) * q.shape[-1] ** -0.5
     weights = torch.softmax(scores, -1, dtype=torch.float32).to(q.dtype)
     return torch.bmm(weights, values).view(q.shape)
 
