@@ -99,7 +99,9 @@ def test_other_suites_broken(tmp_path: Path) -> None:
         list(read_suite(f"mt-bench={tmp_path}"))
 
 
-def test_without_a_place(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_place(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"nothing is called .*gone; give the questions as humaneval=PATH"):
+        list(read_suite(f"humaneval={tmp_path / 'gone'}"))
     monkeypatch.delenv(DATA, raising=False)
     with pytest.raises(UserError, match=r"give spec-bench=PATH, or name the folder of suites in \$FRSPEC_BENCH_DATA"):
         list(read_suite("spec-bench"))

@@ -26,7 +26,7 @@ def read_shapes(text: str) -> list[TreeShape | None]:
     Raises:
         UserError: naming what is none of these.
     """
-    return [_read_shape(word.strip()) for word in dict.fromkeys(text.split(","))]
+    return [_read_shape(word) for word in dict.fromkeys(word.strip() for word in text.split(","))]
 
 
 def _read_shape(word: str) -> TreeShape | None:

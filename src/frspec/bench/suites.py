@@ -91,6 +91,8 @@ def _files(name: str, suite: Suite, given: str) -> list[Path]:
         raise UserError(f"{name} needs its questions: give {name}=PATH, or name the folder of suites in ${DATA}")
     if place.is_file():
         return [place]
+    if not place.exists():
+        raise UserError(f"nothing is called {place}; give the questions as {name}=PATH")
     found = next((files for files in (sorted(place.glob(pattern)) for pattern in suite.files) if files), None)
     if found is None:
         raise UserError(f"{place} holds no {' and no '.join(suite.files)}; give the suite's file as {name}=PATH")
