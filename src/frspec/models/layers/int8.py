@@ -41,7 +41,7 @@ class Int8Rows:
             rows = slice(start, start + step)
             block = weight[rows].float()
             scales[rows] = block.abs().amax(-1).clamp_min_(TINY).div_(LIMIT)
-            values[rows] = block.div_(scales[rows, None]).round_()
+            values[rows] = (block / scales[rows, None]).round_()
         return Int8Rows(values, scales)
 
     @staticmethod
