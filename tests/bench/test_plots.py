@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from frspec.bench.plots import KINDS, check_plot, draw, profile, speed, subset
+from frspec.bench.plots import KINDS, check_plot, draw, profile, roofline, speed, subset
 from frspec.errors import UserError
 
 TASKS = ("qa", "math_reasoning", "summarization")
@@ -135,4 +135,21 @@ def test_what_is_drawn_is_not_changed(tmp_path: Path) -> None:
     for kind in ("speed", "subset", "profile"):
         draw(kind, [given], tmp_path / "a.png")
     assert given == before
-    assert set(KINDS) >= {"speed", "subset", "profile"}
+    assert set(KINDS) == {"speed", "subset", "profile", "roofline"}
+
+
+def test_roofline_is_bytes_over_time() -> None:
+    given = result() | {
+        "pass_bytes": 10**9,
+        "memory": {"slow": {"gb_per_second": 45.0}, "fast": {"gb_per_second": 80.0}},
+    }
+    for each in given["methods"]:
+        each |= {"target_passes": 30, "memory_gb_per_second": 40.0}  # 30 GB in half of 2 seconds
+    (panel,) = roofline.draw([given]).axes
+    assert bars(panel, panel) == pytest.approx({row["method"]: 30.0 for row in given["methods"] if not row["peer"]})
+    assert panel.texts[0].get_text() == "30.0 (75%)"
+    assert [line.get_xdata()[0] for line in panel.lines] == [45, 80]
+    for each in given["methods"]:
+        each["memory_gb_per_second"] = None
+    with pytest.raises(UserError, match="how fast its passes and the memory were"):
+        roofline.draw([given])

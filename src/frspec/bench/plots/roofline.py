@@ -21,12 +21,14 @@ MODES = {"all": (RED, "memory"), "slow": (ORANGE, "memory, slow mode"), "fast": 
 def draw(results: Sequence[Mapping[str, Any]]) -> Figure:
     """A panel a result: gigabytes of the target's matrices read per second of its passes, by method.
 
+    In brackets: what share that is of the memory's rate beside that method's samples.
+
     Raises:
         UserError: when no method says how long its passes took, or the memory was not probed.
     """
     from matplotlib.figure import Figure
 
-    rates = [(result, found) for result in results if (found := _rates(result)) and result["memory"]]
+    rates = [(result, found) for result in results if (found := _rates(result))]
     if not rates:
         raise UserError("no result says how fast its passes and the memory were; measure frspec's own methods on a CPU")
     heights = [0.36 * len(found) + 0.95 for _, found in rates]
@@ -41,11 +43,11 @@ def draw(results: Sequence[Mapping[str, Any]]) -> Figure:
 
 
 def _rates(result: Mapping[str, Any]) -> dict[str, float]:
-    """GB/s by method: one reading of all matrices a pass, over the time spent in passes."""
+    """GB/s by method, of those whose memory was probed: all matrices once a pass, over the time spent in passes."""
     return {
         row["method"]: row["target_passes"] * result["pass_bytes"] / (row["decode_seconds"] * share) / 1e9
         for row in result["methods"]
-        if (share := row["time_share"].get("verify")) and row["decode_seconds"]
+        if (share := row["time_share"].get("verify")) and row["decode_seconds"] and row["memory_gb_per_second"]
     }
 
 
@@ -53,8 +55,8 @@ def _bars(panel: Axes, result: Mapping[str, Any], rates: Mapping[str, float]) ->
     methods = {row["method"]: row for row in result["methods"]}
     bars = panel.barh(list(rates), list(rates.values()), color=[colour(methods[name]) for name in rates], height=0.7)
     limits = {mode: figures["gb_per_second"] for mode, figures in result["memory"].items()}
-    best = max(limits.values())
-    panel.bar_label(bars, [f"{rate:.1f} ({rate / best:.0%})" for rate in rates.values()], padding=3, fontsize=8)
+    labels = [f"{rate:.1f} ({rate / methods[name]['memory_gb_per_second']:.0%})" for name, rate in rates.items()]
+    panel.bar_label(bars, labels, padding=3, fontsize=8)
     for mode, limit in limits.items():
         tone, name = MODES[mode]
         panel.axvline(limit, color=tone, linestyle="--", linewidth=1.2)
@@ -63,5 +65,5 @@ def _bars(panel: Axes, result: Mapping[str, Any], rates: Mapping[str, float]) ->
             textcoords="offset points", ha="center", va="bottom", fontsize=8, color=tone,
         )  # fmt: skip
     panel.invert_yaxis()
-    panel.set_xlim(0, max(best, *rates.values()) * 1.15)
+    panel.set_xlim(0, max(*limits.values(), *rates.values()) * 1.15)
     panel.tick_params(axis="y", length=0)
