@@ -29,12 +29,15 @@ def make_drafter(
     draft: str | Path | None,
     target: Decoder,
     tokenizer: Tokenizer | None,
-    shape: TreeShape,
+    shape: TreeShape | None,
     draft_vocab: Spec = None,
     ranking: str | Path | Ranking | None = None,
     use_noise: bool = True,
 ) -> Drafter | None:
     """The drafter that ``draft`` names: None or "none", "ngram", "demo", or the folder or hub id of a head or a model.
+
+    shape: what it drafts unless told otherwise; None for a drafter that a controller tells. That one, where it has a
+    ranking and no size was asked for, can draft from all sizes up to a quarter of the vocabulary and from all of it.
 
     Raises:
         UserError: when it does not fit the target, or a vocabulary is given to a drafter that has no head.
@@ -45,7 +48,7 @@ def make_drafter(
                 f"a draft vocabulary needs a drafter with a head, and draft is {draft or 'none'}; "
                 "name an EAGLE head or a draft model, or leave draft_vocab and ranking out"
             )
-        return NgramDrafter(shape.nodes) if draft == "ngram" else None
+        return NgramDrafter(shape.nodes if shape else TreeShape.nodes) if draft == "ngram" else None
     folder = shipped.head() if draft == shipped.NAME else hub.resolve(draft)
     if isinstance(ranking, str | Path):
         ranking = load_ranking(ranking)
@@ -54,10 +57,11 @@ def make_drafter(
     def head(decoder: Decoder) -> DraftHead:
         rows = min(target.config.vocab_size, decoder.config.vocab_size)
         vocabulary = DraftVocabulary.build(draft_vocab, ranking, always(target, tokenizer), rows, fingerprint)
-        return DraftHead.of(decoder, vocabulary, use_noise)
+        choice = shape is None and ranking is not None and draft_vocab is None
+        return DraftHead.of(decoder, vocabulary, use_noise, choice)
 
     if is_eagle(folder):
-        return EagleDrafter(load_eagle(folder, target), head(target), shape)
+        return EagleDrafter(load_eagle(folder, target), head(target), shape or TreeShape())
     decoder = load_decoder(folder, dtype=str(target.dtype).removeprefix("torch."), device=str(target.device))
     if tokenizer is not None and Tokenizer.load(folder).fingerprint != tokenizer.fingerprint:
         raise UserError(f"the draft model {draft} has another tokenizer than the target; they must share a vocabulary")
@@ -66,7 +70,7 @@ def make_drafter(
             f"the draft model {draft} has {decoder.config.vocab_size} tokens and the target "
             f"{target.config.vocab_size}; they must share a vocabulary"
         )
-    return ModelDrafter(decoder, head(decoder), shape)
+    return ModelDrafter(decoder, head(decoder), shape or TreeShape())
 
 
 def always(target: Decoder, tokenizer: Tokenizer | None) -> Iterable[int]:

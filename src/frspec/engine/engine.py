@@ -10,6 +10,8 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Sequence
+from time import perf_counter
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -18,10 +20,13 @@ from frspec.clock import Clock
 from frspec.engine.prefixes import Prefixes
 from frspec.engine.request import Request
 from frspec.engine.share import Share
+from frspec.engine.synthetic import SyntheticAcceptance
 from frspec.errors import UserError
 from frspec.models.decoder import Decoder
 from frspec.models.layers.split import one_thread
-from frspec.speculation.drafters.base import Drafter
+from frspec.speculation.controller import Controller, Verdict
+from frspec.speculation.drafters.base import Adaptive, Drafter
+from frspec.speculation.plan import Plan
 from frspec.speculation.verify import verify
 from frspec.types import StepStats, TokenTree
 
@@ -32,7 +37,9 @@ class Engine:
     """Runs requests to their end.
 
     drafter: None decodes plainly. max_num_seqs: requests in one batch. prefill_chunk: prompt tokens in one pass.
-    kept_prefixes: finished texts whose caches are kept for requests that begin alike.
+    kept_prefixes: finished texts whose caches are kept for requests that begin alike. controller: decides round by round
+    what an ``Adaptive`` drafter drafts, if anything; None leaves it to the drafter. synthetic: acceptance that is drawn
+    instead of earned, for timing alone.
     """
 
     def __init__(
@@ -42,8 +49,11 @@ class Engine:
         max_num_seqs: int = 16,
         prefill_chunk: int = 512,
         kept_prefixes: int = 0,
+        controller: Controller | None = None,
+        synthetic: SyntheticAcceptance | None = None,
     ) -> None:
-        self.target, self.drafter = target, drafter
+        self.target, self.drafter, self.controller, self.synthetic = target, drafter, controller, synthetic
+        self._plan: Plan | None = None
         self.max_num_seqs, self.prefill_chunk = max_num_seqs, prefill_chunk
         self.waiting: deque[Request] = deque()
         self.running: list[Request] = []
@@ -67,6 +77,7 @@ class Engine:
             self._step()
 
     def _step(self) -> None:
+        started = perf_counter()
         self.clock.start()
         self._admit()
         try:
@@ -74,13 +85,15 @@ class Engine:
             if not shares:
                 return
             features, logits = self._forward(shares)
-            self._accept(shares, features, logits)
+            verdicts = self._accept(shares, features, logits)
         except BaseException:  # Ctrl-C, no memory: a half-done step must not go on as if it were whole
             for request in self.running:
                 request.end("abort")
             self._retire()
             raise
         self._retire()
+        if self.controller is not None and len(verdicts) == len(shares):  # nobody read a prompt meanwhile
+            self.controller.learn(verdicts, self._plan, perf_counter() - started)
         self.clock.lap("sampling")
 
     def _admit(self) -> None:
@@ -125,6 +138,7 @@ class Engine:
             request.draft.room = request.left - 1
         trees = {id(request): TokenTree.chain(request.tokens[-1:]) for request in ready}
         roomy = [request for request in ready if request.draft.room > 0 and not request.draft.failed]
+        self._plan = None
         self.clock.lap("other")
         if self.drafter is not None and roomy:
             try:
@@ -135,10 +149,18 @@ class Engine:
 
     def _propose(self, drafter: Drafter, requests: Sequence[Request]) -> dict[int, TokenTree]:
         """Checked trees by request: a wrong guess costs nothing, but a tree that is none would cost the text."""
-        drafted = drafter.propose([request.draft for request in requests], self.clock)
-        vocabulary = self.target.config.vocab_size
+        states = [request.draft for request in requests]
+        vocabulary, most = self.target.config.vocab_size, drafter.max_nodes
+        if self.controller is None:
+            drafted = drafter.propose(states, self.clock)
+        else:
+            self._plan = self.controller.plan(states)
+            if self._plan is None:
+                return {}
+            most = self._plan.shape.nodes
+            drafted = cast(Adaptive, drafter).propose(states, self.clock, self._plan)
         for request, tree in zip(requests, drafted, strict=True):
-            tree.check(request.tokens[-1], vocabulary, request.draft.room, drafter.max_nodes)
+            tree.check(request.tokens[-1], vocabulary, request.draft.room, most)
         return {id(request): tree for request, tree in zip(requests, drafted, strict=True)}
 
     def _stop_drafting(self, requests: Sequence[Request], error: Exception) -> None:
@@ -165,19 +187,23 @@ class Engine:
         self.clock.lap("verify")
         return features, logits
 
-    def _accept(self, shares: Sequence[Share], features: Tensor, logits: Tensor) -> None:
+    def _accept(self, shares: Sequence[Share], features: Tensor, logits: Tensor) -> list[Verdict]:
+        """Keep of every share what the target agrees with; what it said of the drafted ones."""
         # A GPU finds all rows' best tokens at once; a CPU had rather look at no more rows than the walk comes to.
         greedy = logits.device.type != "cpu" and any(share.request.params.greedy for share in shares)
         best = logits.argmax(-1).tolist() if greedy else []
-        start = 0
+        start, verdicts = 0, list[Verdict]()
         for share in shares:
             own = slice(start, start + len(share.wanted))
-            keep = self._keep_prompt if share.reading else self._keep_path
             try:
-                keep(share, features[share.rows], logits[own], best[own])
+                if share.reading:
+                    self._keep_prompt(share, features[share.rows], logits[own], best[own])
+                else:
+                    verdicts.append(self._keep_path(share, features[share.rows], logits[own], best[own]))
             except UserError as error:  # one request cannot be honoured; the others go on
                 share.request.end("error", str(error))
             start = own.stop
+        return verdicts
 
     def _keep_prompt(self, share: Share, features: Tensor, logits: Tensor, best: list[int]) -> None:
         request, start, count = share.request, share.cache.length, len(share.tree)
@@ -186,25 +212,29 @@ class Engine:
         if share.samples:
             if not bool(logits[-1].isfinite().all()):
                 raise UserError("the model's scores are not finite numbers; its weights are damaged or overflow")
-            _pick(request, logits[-1], best[-1:])
+            request.emit(_pick(request, logits[-1], best[-1:]), logits[-1])
             following.append(request.tokens[-1])
             request.note_time()
         share.cache.commit(count)
         self._observe(request, following, features)
 
-    def _keep_path(self, share: Share, features: Tensor, logits: Tensor, best: list[int]) -> None:
+    def _keep_path(self, share: Share, features: Tensor, logits: Tensor, best: list[int]) -> Verdict:
         request, tree = share.request, share.tree
-        path, emitted = verify(
-            tree.tokens.tolist(),
-            tree.parents.tolist(),
-            lambda node: _pick(request, logits[node], best[node : node + 1]),
-        )
+
+        def pick(node: int) -> tuple[int, bool]:
+            token = _pick(request, logits[node], best[node : node + 1])
+            if self.synthetic is not None:
+                token = self.synthetic.pick(tree, node, token, request)
+            return token, request.emit(token, logits[node])
+
+        path, emitted = verify(tree.tokens.tolist(), tree.parents.tolist(), pick)
         share.cache.commit(path)
         self._observe(request, emitted, features[path])
         depths = tree.depths[1:].tolist()
         for stats in (request.metrics, self.stats):
             stats.count(depths, accepted=len(path) - 1, emitted=len(emitted))
         request.note_time()
+        return Verdict(request.draft, tree, path, emitted)
 
     def _observe(self, request: Request, tokens: Sequence[int], features: Tensor) -> None:
         if self.drafter is not None and not (request.finished or request.draft.failed):
@@ -215,7 +245,6 @@ class Engine:
                 self._stop_drafting([request], error)
 
 
-def _pick(request: Request, logits: Tensor, best: list[int]) -> tuple[int, bool]:
-    """The target's token after one row, emitted, and whether the text ends with it."""
-    token = best[0] if best and request.sampler.plain else request.sampler.pick(logits)
-    return token, request.emit(token, logits)
+def _pick(request: Request, logits: Tensor, best: list[int]) -> int:
+    """The target's token after one row."""
+    return best[0] if best and request.sampler.plain else request.sampler.pick(logits)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from frspec import hub
+from frspec.engine.controlling import make_controller
 from frspec.engine.drafting import make_drafter
 from frspec.engine.engine import Engine
 from frspec.engine.group import Group
@@ -22,7 +23,7 @@ from frspec.models.checkpoint import load_decoder
 from frspec.models.exact import ExactDecoder
 from frspec.ranking.ranking import Ranking
 from frspec.speculation.drafters.base import Drafter
-from frspec.speculation.plan import TreeShape
+from frspec.speculation.plan import TreeShape, tree_shape
 from frspec.speculation.vocabulary import Spec
 from frspec.text.tokenizer import Tokenizer
 from frspec.types import RequestOutput, SamplingParams
@@ -42,7 +43,9 @@ class LLM:
     vocabulary. dtype: "auto" (the checkpoint's), "float32", "bfloat16". device: "auto", "cpu", "cuda".
     quantize: "int8" for a target whose matrices are 8-bit integers (CPUs only); None for those of ``dtype``.
     num_speculative_tokens, tree_depth, tree_width: how many tokens one pass may verify, how deep, how wide
-    (1 is a chain). max_model_len: prompt and output together. max_num_batched_tokens: prompt tokens in one pass.
+    (1 is a chain). Without any of them a ``Controller`` chooses round by round, from what each part of a round costs on
+    this machine and from how guesses did lately: shape, depth, and where a ranking is given without a size the part of the
+    vocabulary too; or not to draft. Those left out of a shape are 15, 5 and 4. max_model_len: prompt and output together. max_num_batched_tokens: prompt tokens in one pass.
     enable_prefix_caching: keep the caches of the last few texts for prompts that begin alike, such as a conversation's
     next turn. seed: makes the seeds of requests that have none reproducible. exact: run the target so that every row is
     bit for bit the same in any company: slower, and bitwise lossless in every dtype.
@@ -70,16 +73,16 @@ class LLM:
         max_model_len: int | None = None,
         max_num_seqs: int = 16,
         max_num_batched_tokens: int = 512,
-        num_speculative_tokens: int = 15,
-        tree_depth: int = 5,
-        tree_width: int = 4,
+        num_speculative_tokens: int | None = None,
+        tree_depth: int | None = None,
+        tree_width: int | None = None,
         enable_prefix_caching: bool = False,
         exact: bool = False,
     ) -> None:
         for name, value in (("max_num_seqs", max_num_seqs), ("max_num_batched_tokens", max_num_batched_tokens)):
             if value < 1:
                 raise UserError(f"{name} is {value}; it must be at least 1")
-        shape = TreeShape(num_speculative_tokens, tree_depth, tree_width)
+        shape = tree_shape(num_speculative_tokens, tree_depth, tree_width)
         folder = hub.resolve(model, revision)
         self._tokenizer = None if skip_tokenizer_init else Tokenizer.load(tokenizer or folder)
         target = load_decoder(folder, dtype, device, quantize)
@@ -90,7 +93,7 @@ class LLM:
         kept = KEPT_PREFIXES if enable_prefix_caching else 0
         self.engine = Engine(target, None, max_num_seqs, max_num_batched_tokens, kept)
         self._shape = shape
-        self.engine.drafter = self._drafter(draft, shape, draft_vocab, ranking)
+        self._set_draft(draft, shape, draft_vocab, ranking)
         self._seeds = random.SystemRandom() if seed is None else random.Random(seed)
         self._made = 0
 
@@ -104,25 +107,31 @@ class LLM:
     ) -> LLM:
         """The same target, in the same memory, with another drafter: for comparisons.
 
-        use_noise: whether draft heads use the noise that the target will sample with; the text is the same.
+        shape: what is drafted; None for this one's own, and if it has none for a controller's choice. use_noise: whether
+        draft heads use the noise that the target will sample with; the text is the same.
         """
         other = copy.copy(self)
-        drafter = self._drafter(draft, shape or self._shape, draft_vocab, ranking, use_noise)
         own = self.engine
-        other.engine = Engine(own.target, drafter, own.max_num_seqs, own.prefill_chunk, own.prefixes.most)
+        other.engine = Engine(own.target, None, own.max_num_seqs, own.prefill_chunk, own.prefixes.most)
+        other._set_draft(draft, shape or self._shape, draft_vocab, ranking, use_noise)
         return other
 
-    def _drafter(
+    def _set_draft(
         self,
         draft: str | Path | Drafter | None,
-        shape: TreeShape,
+        shape: TreeShape | None,
         vocab: Spec,
         ranking: str | Path | Ranking | None,
         use_noise: bool = True,
-    ) -> Drafter | None:
-        if draft is None or isinstance(draft, str | Path):
-            return make_drafter(draft, self.engine.target, self._tokenizer, shape, vocab, ranking, use_noise)
-        return draft
+    ) -> None:
+        engine = self.engine
+        if draft is not None and not isinstance(draft, str | Path):
+            engine.drafter = draft
+            return
+        drafter = make_drafter(draft, engine.target, self._tokenizer, shape, vocab, ranking, use_noise)
+        engine.drafter = drafter
+        if drafter is not None and shape is None:
+            engine.controller = make_controller(engine.target, drafter)
 
     def _context(self, asked: int | None) -> int:
         longest = self.config.context_length

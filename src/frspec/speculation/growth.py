@@ -53,7 +53,7 @@ def grow(
     batch, width = len(states), min(shape.width, rows or head.size, shape.nodes)
     deepest = min(shape.depth, shape.nodes, max(state.room for state in states))
     for state in states:
-        state.sureties = []
+        state.guesses = []
     if width == 1:
         return _grow_chains(backbone, head, states, deepest, plan, clock)
     features = backbone.catch_up(states)
@@ -98,7 +98,7 @@ def _grow_chains(
         else:
             tokens, shares = head.surest(features, states, depth + 1, plan.rows)
             drafted.append(tokens)
-            _note_sureties(states, shares, reach, plan.stop)
+            _note_guesses(states, tokens, shares, reach, plan.stop)
         clock.lap("draft head")
         if plan.stop is not None and not plan.stop.goes_on([chances[-1] for chances in reach], depth + 1):
             break
@@ -111,11 +111,13 @@ def _grow_chains(
     return trees
 
 
-def _note_sureties(states: Sequence[DraftState], shares: Sequence[float], reach: list[list[float]], stop: Stop) -> None:
-    """Keep how sure the head was of each state's new token, and how likely its chain now holds so far."""
-    for state, share, chances in zip(states, shares, reach, strict=True):
+def _note_guesses(
+    states: Sequence[DraftState], tokens: Tensor, shares: Sequence[float], reach: list[list[float]], stop: Stop
+) -> None:
+    """Keep each state's new token, how sure the head was of it, and how likely its chain now holds so far."""
+    for state, token, share, chances in zip(states, tokens.tolist(), shares, reach, strict=True):
         surety = min(int(share * CLASSES), CLASSES - 1)
-        state.sureties.append(surety)
+        state.guesses.append((token, surety))
         chances.append(chances[-1] * stop.chances[surety])
 
 

@@ -32,6 +32,18 @@ class TreeShape:
         return f"chain:{self.nodes}" if chain else f"tree:{self.nodes}/{self.depth}/{self.width}"
 
 
+def tree_shape(nodes: int | None, depth: int | None, width: int | None) -> TreeShape | None:
+    """The shape that was asked for, with the usual values for what was left out; None where all was."""
+    if nodes is depth is width is None:
+        return None
+    usual = TreeShape()
+    return TreeShape(
+        usual.nodes if nodes is None else nodes,
+        usual.depth if depth is None else depth,
+        usual.width if width is None else width,
+    )
+
+
 @dataclass(frozen=True)
 class Stop:
     """When a chain is long enough, judged while it grows, by what the next token would bring and cost.

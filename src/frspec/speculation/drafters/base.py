@@ -24,9 +24,9 @@ class DraftState:
     tokens: prompt and output so far; the last one is the root of the next tree. seed, temperature: the
     request's, so that a drafter may use the target's own noise. room: how many drafted tokens could still
     be accepted; no node may be deeper. memory: the drafter's own (a cache, an index), None at first.
-    sureties: for each token of the last chain the class of how sure the drafter was of it, where it says.
-    habits: the controller's own. failed: the drafter broke on this request and is not asked about it again.
-    A drafter writes ``memory`` and ``sureties`` alone.
+    guesses: the tokens of the last chain, those too that were not worth verifying, each with the class of how sure the
+    drafter was of it, where it says. habits: the controller's own. failed: the drafter broke on this request and is not
+    asked about it again. A drafter writes ``memory`` and ``guesses`` alone.
     """
 
     tokens: list[int]
@@ -34,7 +34,7 @@ class DraftState:
     temperature: float
     room: int = 0
     memory: Any = None
-    sureties: list[int] = field(default_factory=list)
+    guesses: list[tuple[int, int]] = field(default_factory=list)
     habits: Any = None
     failed: bool = False
 
@@ -70,7 +70,7 @@ class Drafter(Protocol):
 
 
 @runtime_checkable
-class Adaptive(Protocol):
+class Adaptive(Drafter, Protocol):
     """A ``Drafter`` that drafts to any plan; without one, to the shape it was made with.
 
     ``sizes``: the numbers of head rows a plan may ask for, ascending, the last one its own; empty without a head.
@@ -82,6 +82,10 @@ class Adaptive(Protocol):
 
     def propose(self, states: Sequence[DraftState], clock: Clock, plan: Plan | None = None) -> list[TokenTree]:
         """As ``Drafter.propose``."""
+        ...
+
+    def costs_depend_on(self) -> Sequence[Any]:
+        """What tells drafters apart that cost something else, as JSON holds it."""
         ...
 
     def row_levels(self, vocab_size: int) -> Sequence[int]:

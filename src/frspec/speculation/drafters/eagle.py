@@ -46,6 +46,10 @@ class EagleDrafter(TreeDrafter):
         super().__init__(head, shape)
         self.eagle = eagle
 
+    def costs_depend_on(self) -> Sequence[Any]:
+        """See ``Adaptive``: the head's one layer."""
+        return [str(self.eagle.config)]
+
     def observe(self, state: DraftState, tokens: Sequence[int], features: Tensor, clock: Clock) -> None:
         """Keep a round's pairs until the next draft needs them; read a prompt's as they come."""
         memory = self._memory(state)

@@ -30,6 +30,10 @@ class ModelDrafter(TreeDrafter):
         super().__init__(head, shape)
         self.decoder = decoder
 
+    def costs_depend_on(self) -> Sequence[Any]:
+        """See ``Adaptive``: the model and its type."""
+        return [str(self.decoder.config), str(self.decoder.precision)]
+
     def observe(self, state: DraftState, tokens: Sequence[int], features: Tensor, clock: Clock) -> None:
         """Nothing to learn: this drafter reads the text itself."""
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from frspec.clock import Clock
 from frspec.speculation.drafters.base import DraftState
-from frspec.speculation.plan import Plan
+from frspec.speculation.plan import Plan, Stop
 from frspec.types import TokenTree
 
 
@@ -40,6 +40,10 @@ class NgramDrafter:
         self.max_nodes = nodes
         self._sizes = range(longest, shortest - 1, -1)
 
+    def costs_depend_on(self) -> Sequence[Any]:
+        """See ``Adaptive``: it costs nothing."""
+        return []
+
     def row_levels(self, vocab_size: int) -> Sequence[int]:
         """See ``Adaptive``: there is no head, and so no size."""
         return bytes(vocab_size)
@@ -49,14 +53,9 @@ class NgramDrafter:
         trees = []
         for state in states:
             size, found = self._continuation(state, plan.shape.nodes if plan else self.max_nodes)
+            state.guesses = [(token, size) for token in found]
             if plan is not None and plan.stop is not None:
-                chance, reach = plan.stop.chances[size], 1.0
-                for count in range(len(found)):
-                    reach *= chance
-                    if reach < plan.stop.node_price:
-                        del found[count:]
-                        break
-            state.sureties = [size] * len(found)
+                del found[_worth(plan.stop, size, len(found)) :]
             trees.append(TokenTree.chain([state.tokens[-1], *found]))
         clock.lap("draft lookup")
         return trees
@@ -82,3 +81,11 @@ class NgramDrafter:
             if found is not None:
                 return size, tokens[found : found + min(most, state.room)]
         return 0, []
+
+
+def _worth(stop: Stop, size: int, most: int) -> int:
+    """How many tokens after a match of ``size`` are worth verifying."""
+    chance, reach, count = stop.chances[size], 1.0, 0
+    while count < most and (reach := reach * chance) >= stop.node_price:
+        count += 1
+    return count

@@ -1,0 +1,81 @@
+"""From a target and a drafter to the controller between them.
+
+Knows: where cost tables are kept, and what they are only good for. Does not know: how costs are measured or used.
+A table belongs to one machine, program version, model, type, drafter and number of threads; any other is measured anew.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from frspec.artifacts import atomic_path, provenance
+from frspec.errors import UserError
+from frspec.machine import cache_folder, processor
+from frspec.models.decoder import Decoder
+from frspec.speculation.controller import Controller
+from frspec.speculation.costs import Costs
+from frspec.speculation.drafters.base import Adaptive, Drafter
+from frspec.speculation.measuring import measure
+
+SCHEMA = 1
+log = logging.getLogger("frspec")
+
+
+def make_controller(target: Decoder, drafter: Drafter) -> Controller | None:
+    """The controller of ``drafter``, with a kept cost table or a new one (at most a few seconds); None for a drafter that
+    drafts as it likes."""
+    if not isinstance(drafter, Adaptive):
+        return None
+    key = _key(target, drafter)
+    file = cache_folder() / "costs" / f"{_hash(key)}.json"
+    costs = _kept(file, key)
+    if costs is None:
+        costs = measure(target, drafter)
+        _keep(file, key, costs)
+    return Controller(costs, drafter, target.config.vocab_size, stops=target.device.type == "cpu")
+
+
+def _key(target: Decoder, drafter: Adaptive) -> dict[str, Any]:
+    """All that costs depend on."""
+    device = target.device
+    return {
+        "schema": SCHEMA,
+        "versions": {"frspec": version("frspec"), "torch": torch.__version__},
+        "machine": torch.cuda.get_device_name(device) if device.type == "cuda" else processor(),
+        "threads": torch.get_num_threads(),
+        "model": json.loads(json.dumps(asdict(target.config), default=str)),
+        "precision": [str(target.dtype), *map(str, asdict(target.precision).values())],
+        "drafter": [drafter.name, *drafter.costs_depend_on()],
+        "sizes": list(drafter.sizes),
+    }
+
+
+def _hash(key: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:24]
+
+
+def _kept(file: Path, key: dict[str, Any]) -> Costs | None:
+    """The table in ``file``, if it is one, and for ``key``."""
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+        return Costs.from_json(found["costs"]) if found["key"] == key else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _keep(file: Path, key: dict[str, Any], costs: Costs) -> None:
+    """Write the table; where that cannot be, the next run measures again."""
+    try:
+        with atomic_path(file) as temporary:
+            table = {"key": key, "costs": costs.as_json(), "provenance": provenance()}
+            temporary.write_text(json.dumps(table, indent=1) + "\n", encoding="utf-8")
+    except UserError as error:
+        log.debug("the cost table is not kept: %s", error)

@@ -1,0 +1,33 @@
+"""What a program can know of the machine it runs on.
+
+Knows: the processor's name, the cores, where a user's caches belong. Does not know: devices, what is kept there.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+from pathlib import Path
+
+
+def processor() -> str:
+    """The processor's name; Linux keeps it where ``platform`` does not look."""
+    listing = Path("/proc/cpuinfo")
+    if listing.exists():
+        for line in listing.read_text(errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def cache_folder() -> Path:
+    """The user's own folder for what frspec can make again: $FRSPEC_CACHE, or the platform's place for such things."""
+    from platformdirs import user_cache_path
+
+    named = os.environ.get("FRSPEC_CACHE")
+    return Path(named).expanduser() if named else user_cache_path("frspec", appauthor=False)

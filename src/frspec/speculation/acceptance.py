@@ -1,0 +1,135 @@
+"""How well guesses did lately, and what larger or smaller drafts would have brought.
+
+Knows: verdicts on drafted trees. Does not know: costs, drafters, what is drafted next.
+Counts fade, so that the text of a while ago says less than that of now, and every share leans on a prior: the same share
+over all texts, or at first a guess.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+DEPTHS, RANKS = 16, 8
+"""Depths and children of one node that are told apart; what lies beyond counts as the last of them."""
+FIRST_CHANCE, LATER_CHANCE = 0.6, 0.9
+"""Where nothing is known yet: the chance of a first guess, and of the next one relative to it."""
+NEXT_BEST = (1.0, 0.22, 0.1, 0.06, 0.04, 0.03, 0.02, 0.02)
+"""Where nothing is known yet: chances of a node's best, second best, ... child, relative to the best one's."""
+RARER = 0.7
+"""Where nothing is known yet: how often a guess is right on tokens of a larger size only, relative to the others."""
+
+
+class Acceptance:
+    """Faded counts of one text, or of many.
+
+    levels: how many sizes of draft vocabulary are told apart. fade: what a count is worth one verdict later. prior: where
+    little is known, what holds for other texts. weight: how many verdicts the prior counts for.
+    """
+
+    def __init__(self, levels: int, fade: float, weight: float, prior: Acceptance | None = None) -> None:
+        self._prior, self._grow, self._weight, self._unit = prior, 1 / fade, weight, 1.0
+        self._tried, self._right = [0.0] * DEPTHS, [0.0] * DEPTHS
+        self._rank_tried, self._rank_right = [0.0] * RANKS, [0.0] * RANKS
+        self._seen = [0.0] * (levels + 1)
+        self._level_tried, self._level_right = [0.0] * (levels + 1), [0.0] * (levels + 1)
+
+    def note(self, depth: int, children: int, rank: int | None, level: int, drafted_from: int) -> None:
+        """One node at which the target picked a token.
+
+        depth: of its ``children``, from 1. rank: which of them, in order of score, the picked one was; None for none of
+        them. level: the smallest size that contains the token. drafted_from: the size that was drafted from.
+        """
+        self._unit *= self._grow
+        unit = self._unit
+        self._seen[level] += unit
+        if children == 0:
+            return
+        place = min(depth, DEPTHS) - 1
+        self._tried[place] += unit
+        for other in range(min(children, RANKS) if rank is None else min(rank + 1, RANKS)):
+            self._rank_tried[other] += unit
+        if level <= drafted_from:
+            self._level_tried[level] += unit
+        if rank is not None:
+            self._right[place] += unit
+            self._rank_right[min(rank, RANKS - 1)] += unit
+            self._level_right[level] += unit
+        if unit > 1e9:
+            self._rescale()
+
+    def chance(self, depth: int) -> float:
+        """How likely a node's children at ``depth`` (from 1) hold the target's pick, its parent being on the path."""
+        place = min(depth, DEPTHS) - 1
+        if self._prior is not None:
+            prior = self._prior.chance(depth)
+        elif depth == 1:
+            prior = FIRST_CHANCE
+        else:
+            prior = self.chance(depth - 1) * (LATER_CHANCE if depth == 2 else 1.0)
+        return self._lean(self._right[place], self._tried[place], prior)
+
+    def ranks(self) -> list[float]:
+        """How likely the pick is a node's best child, the second best, ..., relative to the best."""
+        priors = NEXT_BEST if self._prior is None else self._prior.ranks()
+        best = self._lean(self._rank_right[0], self._rank_tried[0], FIRST_CHANCE) or 1e-9
+        pairs = zip(self._rank_right, self._rank_tried, priors, strict=True)
+        # Tried at rank r means that the pick was none of the better ones, so the chance there is one of what is left.
+        shares, left = list[float](), 1.0
+        for right, tried, prior in pairs:
+            guess = min(1.0, prior * best / max(left, 1e-9))
+            shares.append(left * self._lean(right, tried, guess))
+            left = max(0.0, 1.0 - sum(shares))
+        return [share / max(shares[0], 1e-9) for share in shares]
+
+    def reach(self, level: int) -> float:
+        """How often guesses from size ``level`` would be right, up to a factor that is the same for all sizes."""
+        total = sum(self._seen) or 1.0
+        usual = self._lean(sum(self._level_right), sum(self._level_tried), FIRST_CHANCE)
+        found = 0.0
+        for other in range(level + 1):
+            share = self._lean(self._seen[other], total, self._expected(other))
+            found += share * self._lean(self._level_right[other], self._level_tried[other], usual)
+            usual = min(usual, usual * RARER if other else usual)
+        return max(found, 1e-9)
+
+    def _expected(self, level: int) -> float:
+        """The share of tokens at ``level`` over other texts."""
+        if self._prior is not None:
+            total = sum(self._prior._seen) or 1.0
+            return self._prior._lean(self._prior._seen[level], total, 0.5 ** (level + 1))
+        return 0.5 ** (level + 1)
+
+    def _lean(self, right: float, tried: float, prior: float) -> float:
+        weight = self._weight * self._unit
+        return (right + weight * prior) / (tried + weight)
+
+    def _rescale(self) -> None:
+        for counts in (
+            self._tried, self._right, self._rank_tried, self._rank_right, self._seen, self._level_tried,
+            self._level_right,
+        ):  # fmt: skip
+            counts[:] = [count / self._unit for count in counts]
+        self._unit = 1.0
+
+
+class Surety:
+    """How often tokens of each class of a drafter's sureness proved right, over all texts.
+
+    priors: by class, where nothing is known yet.
+    """
+
+    def __init__(self, priors: Sequence[float], weight: float = 4.0) -> None:
+        self._right = [weight * prior for prior in priors]
+        self._tried = [weight] * len(priors)
+
+    def note(self, kind: int, right: bool) -> None:
+        """A token of class ``kind`` whose parent was on the path."""
+        if self._tried[kind] > 500:  # so that the last few hundred count
+            self._tried[kind] *= 0.5
+            self._right[kind] *= 0.5
+        self._tried[kind] += 1
+        self._right[kind] += right
+
+    def chances(self) -> tuple[float, ...]:
+        """By class."""
+        return tuple(right / tried for right, tried in zip(self._right, self._tried, strict=True))

@@ -1,0 +1,82 @@
+"""What the parts of a round cost on this machine, in seconds.
+
+Knows: measured points and the lines between them. Does not know: how they were measured, what is made of them.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+Points = tuple[tuple[int, float], ...]
+
+
+def between(points: Points, at: int) -> float:
+    """The value at ``at`` on the lines through ``points``, ascending; the last line goes on, the first point stays."""
+    place = bisect_left(points, (at, -1.0))
+    if (place < len(points) and points[place][0] == at) or place == 0:
+        return points[min(place, len(points) - 1)][1]
+    if len(points) == 1:
+        return points[0][1] * max(1.0, at / points[0][0])
+    low, high = points[min(place, len(points) - 1) - 1], points[min(place, len(points) - 1)]
+    return low[1] + max(0.0, high[1] - low[1]) * (at - low[0]) / (high[0] - low[0])
+
+
+@dataclass(frozen=True)
+class Costs:
+    """Seconds. ``target``: of a pass by rows, LM head included. ``layer``: of a draft model's pass by rows. ``heads``: by
+    size, of the draft head by rows. ``noise``: by size, of the target's noise for one row. ``pick``: of the target's token
+    from its scores, ``noisy_pick``: at a temperature. ``tree``: of making a tree from its candidates."""
+
+    target: Points
+    pick: float
+    noisy_pick: float
+    layer: Points = ((1, 0.0),)
+    heads: Mapping[int, Points] | None = None
+    noise: Mapping[int, float] | None = None
+    tree: float = 0.0
+
+    def verify(self, rows: int) -> float:
+        """Of a target pass."""
+        return between(self.target, rows)
+
+    def draft(self, rows: int, size: int | None, noisy: bool) -> float:
+        """Of one level of a draft with ``rows`` nodes."""
+        seconds = between(self.layer, rows)
+        if size is not None and self.heads is not None:
+            seconds += between(self.heads[size], rows)
+            seconds += self.noise[size] * rows if noisy and self.noise is not None else 0.0
+        return seconds
+
+    def token(self, noisy: bool) -> float:
+        """Of picking one token."""
+        return self.noisy_pick if noisy else self.pick
+
+    def as_json(self) -> dict[str, Any]:
+        """For a file; ``from_json`` makes the same again."""
+        return asdict(self)
+
+    @staticmethod
+    def from_json(found: Mapping[str, Any]) -> Costs:
+        """What ``as_json`` gave, also through a file.
+
+        Raises:
+            KeyError, TypeError, ValueError: when it is anything else.
+        """
+        heads, noise = found["heads"], found["noise"]
+        return Costs(
+            target=_points(found["target"]),
+            layer=_points(found["layer"]),
+            heads=None if heads is None else {int(size): _points(points) for size, points in heads.items()},
+            noise=None if noise is None else {int(size): float(seconds) for size, seconds in noise.items()},
+            **{name: float(found[name]) for name in ("pick", "noisy_pick", "tree")},
+        )
+
+
+def _points(found: Any) -> Points:
+    points = tuple((int(rows), float(seconds)) for rows, seconds in found)
+    if not points or sorted(points) != list(points) or any(seconds < 0 for _, seconds in points):
+        raise ValueError(f"{found} are not costs by rows")
+    return points

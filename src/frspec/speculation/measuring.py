@@ -1,0 +1,155 @@
+"""Measures what the parts of a round cost: the controller's table.
+
+Knows: which parts there are, how to run each with made-up tokens. Does not know: files, what the table is used for.
+A part that takes long is run twice, a quick one some more times, and the least counts: what comes on top is other programs'.
+Of a model with many layers a few are run, large enough together not to stay in the processor's cache.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import ceil
+from time import perf_counter
+
+import torch
+from torch import Tensor
+
+from frspec.clock import Clock
+from frspec.models.decoder import Decoder
+from frspec.models.layers.split import one_thread
+from frspec.models.segments import Segment
+from frspec.speculation.costs import Costs, Points
+from frspec.speculation.drafters.base import Adaptive, Drafter, DraftState
+from frspec.speculation.noise import position_key, rough_gumbel, token_bits
+from frspec.speculation.plan import Plan, TreeShape
+from frspec.speculation.sampler import Sampler
+from frspec.types import SamplingParams
+
+CONTEXT = 64
+"""Tokens of text that passes are measured after; longer ones cost plain and drafted rounds alike."""
+ROWS = (1, 2, 3, 5, 9, 17, 33)
+LEVELS = 3
+"""Depth of the drafts that are measured."""
+ENOUGH_BYTES = 1 << 28
+QUICK, PATIENCE, MOST = 0.02, 0.03, 7
+"""Seconds up to which a part is quick, seconds that a quick part is repeated for, and times at most."""
+
+
+def measure(target: Decoder, drafter: Drafter) -> Costs:
+    """The costs of ``target`` and of ``drafter``, if it is ``Adaptive`` and has a head, on their device."""
+    with torch.inference_mode(), one_thread(target.precision.light):
+        text = torch.randint(target.config.vocab_size, (CONTEXT,), generator=torch.Generator().manual_seed(0))
+        points, features, scores = _target(target, text)
+        greedy, noisy = (
+            _least(lambda own=temperature: _pick(own, scores)) for temperature in (0.0, 1.0)
+        )  # fmt: skip
+        if not isinstance(drafter, Adaptive) or not drafter.sizes:
+            return Costs(points, greedy, noisy)
+        return _Drafts(target, drafter, text, features).costs(points, greedy, noisy)
+
+
+def _pick(temperature: float, scores: Tensor) -> None:
+    Sampler(SamplingParams(temperature=temperature, seed=0), 0, [0]).pick(scores)
+
+
+def _least(run: Callable[[], object], device: torch.device | None = None) -> float:
+    """Seconds of the quickest run."""
+    run()
+    times = list[float]()
+    while not times or (len(times) < MOST and sum(times) < PATIENCE) or (len(times) < 2 and times[0] < QUICK):
+        if device is not None and device.type == "cuda":
+            torch.cuda.synchronize(device)
+        started = perf_counter()
+        run()
+        if device is not None and device.type == "cuda":
+            torch.cuda.synchronize(device)
+        times.append(perf_counter() - started)
+    return min(times)
+
+
+def _target(target: Decoder, text: Tensor) -> tuple[Points, Tensor, Tensor]:
+    """Costs of a pass; the text's features [CONTEXT, H] and the scores [V] of its last token."""
+    layers = target.config.num_hidden_layers
+    few = min(layers, ceil(ENOUGH_BYTES / _layer_bytes(target)))
+    if 2 * few >= layers:
+        points, features, scores = _passes(target, layers, text)
+        return points, features, scores
+    (less, _, _), (more, features, scores) = (_passes(target, count, text) for count in (few, 2 * few))
+    rest = (layers - 2 * few) / few
+    points = tuple((rows, b + rest * max(0.0, b - a)) for (rows, a), (_, b) in zip(less, more, strict=True))
+    return points, features, scores
+
+
+def _layer_bytes(target: Decoder) -> int:
+    config = target.config
+    heads = 2 * (config.num_attention_heads + config.num_key_value_heads) * config.head_dim
+    weights = config.hidden_size * (heads + 3 * config.intermediate_size)
+    return weights * torch.tensor([], dtype=target.precision.matrices).element_size()
+
+
+def _passes(target: Decoder, layers: int, text: Tensor) -> tuple[Points, Tensor, Tensor]:
+    """``_target`` with the first ``layers`` alone."""
+    part = copy.copy(target)
+    part.blocks = target.blocks[:layers]
+    cache, device = part.new_cache(CONTEXT + max(ROWS)), part.device
+    features = part.forward(text.to(device), torch.arange(CONTEXT, device=device), [Segment(cache, CONTEXT)])
+    cache.commit(CONTEXT)
+    scores = part.logits(features[-1:])
+
+    def run(rows: int) -> None:
+        positions = torch.arange(CONTEXT, CONTEXT + rows, device=device)
+        part.logits(part.forward(text[:rows].to(device), positions, [Segment(cache, rows)]))
+        cache.commit(0)
+
+    return tuple((rows, _least(lambda own=rows: run(own), device)) for rows in ROWS), features, scores[0]
+
+
+@dataclass
+class _Drafts:
+    """Runs whole drafts and reads their clocks."""
+
+    target: Decoder
+    drafter: Adaptive
+    text: Tensor
+    features: Tensor
+
+    def costs(self, points: Points, greedy: float, noisy: float) -> Costs:
+        """The table, from the target's part of it."""
+        widest = min(8, self.drafter.widest)
+        heads, noise = dict[int, Points](), dict[int, float]()
+        layers, wide_layers, trees = list[float](), list[float](), list[float]()
+        for size in self.drafter.sizes:
+            chain = self._laps(Plan(TreeShape(LEVELS, LEVELS, 1), size))
+            layers.append(chain["draft layer"] / LEVELS)
+            one, wide = chain["draft head"] / LEVELS, min(widest, size)
+            heads[size] = ((1, one),)
+            if wide > 1:
+                tree = self._laps(Plan(TreeShape(wide, LEVELS, wide), size))
+                wide_layers.append((tree["draft layer"] - layers[-1]) / (LEVELS - 1))
+                trees.append(tree["draft tree"])
+                heads[size] = ((1, one), (wide, max(one, (tree["draft head"] - one) / (LEVELS - 1))))
+            ids = torch.arange(size, dtype=torch.int32, device=self.target.device)
+            noise[size] = _least(lambda own=ids: rough_gumbel(token_bits(position_key(0, 0), own)), ids.device)
+        layer: Points = ((1, min(layers)),)
+        if wide_layers:
+            layer = ((1, min(layers)), (widest, max(min(layers), min(wide_layers))))
+        return Costs(points, greedy, noisy, layer, heads, noise, min(trees, default=0.0))
+
+    def _laps(self, plan: Plan) -> dict[str, float]:
+        """Seconds of one draft by name, the quickest of a few, after two tokens that the drafter has yet to read."""
+        state = DraftState(self.text.tolist(), 0, 0.0, room=LEVELS + 1)
+        clock = Clock(self.target.device)
+        self.drafter.observe(state, state.tokens[1:], self.features[:-1], clock)
+        self.drafter.propose([state], clock, plan)
+        found = list[dict[str, float]]()
+        while not found or (len(found) < MOST and sum(sum(laps.values()) for laps in found) < PATIENCE):
+            new = state.tokens[1:3]
+            state.tokens.extend(new)
+            self.drafter.observe(state, new, self.features[:2], clock)
+            before = clock.seconds
+            clock.start()
+            self.drafter.propose([state], clock, plan)
+            found.append({name: value - before.get(name, 0.0) for name, value in clock.seconds.items()})
+        return min(found, key=lambda laps: sum(laps.values()))
