@@ -1,6 +1,7 @@
 """``frspec bench`` on a real model: the table adds up, and says so in one JSON object."""
 
 import json
+import math
 import platform
 import shutil
 import statistics
@@ -154,6 +155,37 @@ def test_shapes_and_repeats_side_by_side(stories: Path, files: Path) -> None:
     assert drafted["eagle full chain:2"] <= 2 < drafted["eagle full tree:6/3/2"] <= 6
 
 
+def test_synthetic_acceptance_is_drawn_and_said(stories: Path, files: Path, tmp_path: Path) -> None:
+    ranked = [
+        "--draft",
+        "ngram",
+        "--draft",
+        str(files / "head"),
+        "--draft-vocab",
+        "full,64",
+        "--ranking",
+        str(files / "my.ranking"),
+    ]
+    words = [*ranked, "--shapes", "chain:3", "--max-tokens", "200", "--plot", str(tmp_path / "a.svg")]
+    results = [run(stories, files, *words, "--acceptance", "synthetic:full=3.2,64=1.5")[0] for _ in range(2)]
+    plain, ngram, full, ranked_row = results[0]["methods"]
+    assert [plain["synthetic"], ngram["synthetic"]] == [None, None]
+    assert plain["identical_outputs"] == ngram["identical_outputs"] == 3
+    for row, asked in ((full, 3.2), (ranked_row, 1.5)):
+        assert row["method"].endswith(" synthetic")
+        assert row["synthetic"]["mean_acceptance_length"] == asked
+        assert row["mean_acceptance_length"] == pytest.approx(
+            asked, abs=4 * 1.3 / math.sqrt(row["target_passes"]) + 0.05
+        )
+        assert row["tokens"] == 600  # nothing ended a text
+        assert (row["identical_outputs"], row["differences"]) == (None, None)
+    assert "synthetic acceptance" in (tmp_path / "a.svg").read_text()
+    counts = [[row["target_passes"] for row in result["methods"]] for result in results]
+    assert counts[0] == counts[1]
+    by_rates, _ = run(stories, files, *words, "--acceptance", "synthetic:1,1,0")
+    assert by_rates["methods"][2]["mean_acceptance_length"] == pytest.approx(3, abs=0.05)
+
+
 def test_a_suite_by_tasks(stories: Path, files: Path, tmp_path: Path) -> None:
     chatty = tmp_path / "model"
     shutil.copytree(stories, chatty)
@@ -255,7 +287,7 @@ def test_tasks_and_notes_below_the_table(monkeypatch: pytest.MonkeyPatch, capsys
 
 
 REFUSED = {
-    "the peers are transformers, transformers-prompt-lookup": ["--peer", "vllm"],
+    "the peers are transformers, transformers-prompt-lookup": ["--peer", "sglang"],
     "cut prompts with --prompt-tokens": ["--max-model-len", "5"],
     "'tree:3' is no shape of a draft": ["--shapes", "chain:4,tree:3"],
     "it must be from 1 to 512": ["--shapes", "chain:0"],

@@ -59,7 +59,7 @@ def _speeds(row: Mapping[str, Any], full: bool) -> dict[str, str]:
     quartiles = row["tokens_per_second_quartiles"]
     return {
         "per pass": _figure(row["mean_acceptance_length"], ".2f"),
-        "tok/s": _figure(row["tokens_per_second"], ".4g" if (row["tokens_per_second"] or 0) < 100 else ".0f"),
+        "tok/s": _figure(row["tokens_per_second"], ".1f" if (row["tokens_per_second"] or 0) < 100 else ".0f"),
         "quartiles": "–".join(f"{speed:.0f}" for speed in quartiles or ()) or "–",
         "× plain": _figure(row["ratio_to_plain"], ".2f"),
         **({"× full": _figure(row["ratio_to_full"], ".2f")} if full else {}),
