@@ -90,7 +90,7 @@ def test_a_token_that_a_filter_leaves_out_lies_below_its_border(plain: OwnMethod
 
 def test_a_peer_is_not_compared_where_it_draws_its_own_numbers(plain: OwnMethod) -> None:
     class Peer:
-        name, peer = "peer", True
+        name, peer, weights = "peer", True, "float32"
         run = plain.run
 
     for temperature, same in ((0.0, 2), (1.0, None)):

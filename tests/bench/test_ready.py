@@ -46,5 +46,33 @@ def test_each_once_in_working_order(subject: Subject) -> None:
 
 
 def test_an_unknown_name_gets_the_known_ones() -> None:
-    with pytest.raises(UserError, match=r"'vllm' is unknown; the peers are transformers, transformers-prompt-lookup"):
-        check_names(["transformers", "vllm"])
+    with pytest.raises(
+        UserError, match=r"'sglang' is unknown; the peers are transformers, transformers-prompt-lookup, "
+    ):
+        check_names(["transformers", "sglang"])
+
+
+ENVIRONMENTS = {
+    "install it there and leave =python3 out": ["transformers=python3"],
+    "no/such/python is no program; name the python of the environment with vllm": ["vllm=no/such/python"],
+    "openvino is asked for in two environments": ["openvino=sh", "openvino"],
+}
+
+
+@pytest.mark.parametrize("message", ENVIRONMENTS)
+def test_an_environment_that_cannot_be_is_refused(message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        check_names(ENVIRONMENTS[message])
+
+
+def test_one_that_is_not_installed_in_its_environment(subject: Subject) -> None:
+    methods, missing = ready([f"llama.cpp={sys.executable}"], subject, warm)
+    assert methods == []
+    (why,) = missing.values()
+    assert why == f"llama_cpp is not installed in {sys.executable}'s environment (pip install llama-cpp-python gguf)"
+
+
+def test_an_eagle_peer_needs_a_head(subject: Subject) -> None:
+    assert ready(["vllm-eagle"], subject, warm)[1] == {
+        "vllm-eagle": "it failed (it needs an EAGLE head; name one with --draft)"
+    }

@@ -7,16 +7,17 @@ import torch
 from scipy.stats import chisquare
 
 from frspec.bench.methods import OwnMethod
-from frspec.bench.peers import PEERS, Subject
+from frspec.bench.peers import Subject
 from frspec.bench.peers.transformers_peer import Arrivals, load
 from frspec.types import SamplingParams
 from tests.bench.conftest import LIMIT, PROMPTS
 from tests.models.tiny import VOCAB, make
 
+NAMES = ["transformers", "transformers-prompt-lookup"]
 GREEDY = SamplingParams(temperature=0, max_tokens=LIMIT, seed=0)
 
 
-@pytest.mark.parametrize("name", PEERS)
+@pytest.mark.parametrize("name", NAMES)
 def test_the_same_ids_counted_alike(plain: OwnMethod, subject: Subject, name: str) -> None:
     peer, ended = load(name, subject), 0
     for prompt in PROMPTS:
@@ -71,7 +72,7 @@ def test_the_same_seed_draws_the_same_text(subject: Subject) -> None:
 def test_the_context_ends_where_ours_does(plain: OwnMethod, subject: Subject) -> None:
     prompt = [number % 7 + 3 for number in range(subject.context - 4)]
     long = SamplingParams(temperature=0, max_tokens=500, seed=0)
-    for name in PEERS:
+    for name in NAMES:
         assert load(name, subject).run(prompt, long).token_ids == plain.run(prompt, long).token_ids
     assert len(plain.run(prompt, long).token_ids) == 4
 
@@ -92,5 +93,5 @@ def test_bursts_are_cut_after_the_end_of_sequence() -> None:
 
 
 def test_both_ways_share_one_copy_of_the_weights(subject: Subject) -> None:
-    models = [load(name, subject)._model for name in PEERS]
+    models = [load(name, subject)._model for name in NAMES]
     assert all(one is other for one, other in pairwise(models))

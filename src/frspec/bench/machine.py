@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Iterable
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -15,8 +15,8 @@ from typing import Any
 import torch
 
 
-def machine(device: torch.device, packages: Iterable[str] = ()) -> dict[str, Any]:
-    """Processor, threads and versions; ``packages`` are further ones to name."""
+def machine(device: torch.device, versions: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """Processor, threads and versions; ``versions`` are those of other programs."""
     facts: dict[str, Any] = {
         "system": platform.platform(terse=True),
         "processor": _processor(),
@@ -25,7 +25,7 @@ def machine(device: torch.device, packages: Iterable[str] = ()) -> dict[str, Any
         "threads": torch.get_num_threads(),
         "device": str(device),
         "python": platform.python_version(),
-        "versions": {name: version(name) for name in ("frspec", "torch", *packages)},
+        "versions": {**(versions or {}), **{name: version(name) for name in ("frspec", "torch")}},
     }
     if device.type == "cuda":
         facts["gpu"] = torch.cuda.get_device_name(device)

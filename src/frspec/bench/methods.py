@@ -10,6 +10,8 @@ from dataclasses import dataclass, field, replace
 from time import perf_counter
 from typing import Any, Protocol
 
+import torch
+
 from frspec.engine.llm import LLM
 from frspec.types import SamplingParams, StepStats
 
@@ -21,8 +23,8 @@ PLAIN = "plain"
 class Setting:
     """How one of our own methods drafts, for tables and plots; None: not at all, or not by this.
 
-    draft_vocab: as it was asked for; draft_vocab_size: in tokens. shape: ``str`` of a ``TreeShape``, or "auto".
-    synthetic: the acceptance that is drawn instead of earned (``bench/acceptance.py``).
+    draft_vocab: as it was asked for; draft_vocab_size: in tokens, where it is one size. shape: ``str`` of a
+    ``TreeShape``, or "auto". synthetic: the acceptance that is drawn instead of earned (``bench/acceptance.py``).
     """
 
     draft: str | None = None
@@ -55,14 +57,26 @@ class Sample:
 
 
 class Method(Protocol):
-    """One row of the table; ``peer``: the work of another program, whose sampling noise is its own."""
+    """One row of the table; ``peer``: the work of another program, whose sampling noise is its own.
+
+    weights: what its matrices are held in; only methods of the same weights write the same text.
+    """
 
     name: str
     peer: bool
 
+    @property
+    def weights(self) -> str: ...
+
     def run(self, prompt: Sequence[int], params: SamplingParams) -> Sample:
         """Continue ``prompt``; of ``params``, ``max_tokens``, ``temperature``, ``top_p`` and ``seed`` count."""
         ...
+
+
+class Peer(Method, Protocol):
+    """A method that is another program; ``versions`` by the names of its packages."""
+
+    versions: dict[str, str]
 
 
 class OwnMethod:
@@ -75,6 +89,9 @@ class OwnMethod:
 
     def __init__(self, name: str, llm: LLM, setting: Setting = Setting()) -> None:
         self.name, self.llm, self.setting = name, llm, setting
+        target = llm.engine.target
+        kind = torch.int8 if target.precision.matrices == torch.int8 else target.dtype
+        self.weights = str(kind).removeprefix("torch.")
 
     def run(self, prompt: Sequence[int], params: SamplingParams) -> Sample:
         """Continue ``prompt``."""

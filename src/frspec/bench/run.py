@@ -16,12 +16,13 @@ from frspec.bench.bandwidth import read_rate
 from frspec.bench.compare import Round, compare, warm_up
 from frspec.bench.machine import machine
 from frspec.bench.memory import Memory, Modes
-from frspec.bench.methods import Method, OwnMethod
-from frspec.bench.peers import PEERS, Subject, ready
+from frspec.bench.methods import Method, OwnMethod, Peer
+from frspec.bench.peers import Subject, ready
 from frspec.bench.prompts import Talk
 from frspec.bench.table import rows
 from frspec.engine.llm import LLM
 from frspec.errors import UserError
+from frspec.models.decoder import Decoder
 from frspec.types import SamplingParams
 
 KIND, SCHEMA = "frspec bench", 2
@@ -39,8 +40,8 @@ def run(
 ) -> tuple[dict[str, Any], list[Round]]:
     """Compare ``methods``, plain decoding first, and the ``peers`` that can run; ``tell`` hears which cannot, and why.
 
-    Returns ``machine``, ``memory`` (the modes of its speed), ``left_out`` and ``methods`` (``bench/table.py``), and the
-    rounds that these come from.
+    Returns ``machine``, ``pass_bytes``, ``memory`` (the modes of its speed), ``left_out`` and ``methods``
+    (``bench/table.py``), and the rounds that these come from.
     """
     prompts, target = [talk.first.ids for talk in talks], methods[0].llm.engine.target
     for method in methods:
@@ -57,18 +58,32 @@ def run(
     readings = [reading for round in rounds for pair in round.readings.values() for reading in pair]
     modes = Modes.of(readings)
     return {
-        "machine": _machine(methods[0].llm, [method for method in left if method.peer]),
+        "machine": _machine(methods[0].llm, [peer for peer in others if peer.name not in failed]),
+        "pass_bytes": pass_bytes(target),
         "memory": modes.summary(readings),
         "left_out": missing | failed,
         "methods": rows(target, left, rounds, params, modes),
     }, rounds
 
 
-def _machine(plain: LLM, peers: Sequence[Method]) -> dict[str, Any]:
+def _machine(plain: LLM, peers: Sequence[Peer]) -> dict[str, Any]:
     target = plain.engine.target
-    packages = dict.fromkeys(PEERS[peer.name] for peer in peers)
-    kinds = {"dtype": target.dtype, "activations": target.precision.activations}
-    return machine(target.device, packages) | {name: str(kind).removeprefix("torch.") for name, kind in kinds.items()}
+    versions = {package: version for peer in peers for package, version in peer.versions.items()}
+    precision = target.precision
+    kinds = {"dtype": target.dtype, "matrices": precision.matrices, "activations": precision.activations}
+    return machine(target.device, versions) | {name: str(kind).removeprefix("torch.") for name, kind in kinds.items()}
+
+
+def pass_bytes(target: Decoder) -> int:
+    """Bytes of the matrices that every pass reads, those of the layers and the LM head: what it costs at least.
+
+    The embedding is only gathered from; norms, biases, scales and the cache of a short text are small beside them.
+    """
+    config = target.config
+    queries, keys = (heads * config.head_dim for heads in (config.num_attention_heads, config.num_key_value_heads))
+    layer = config.hidden_size * (2 * queries + 2 * keys + 3 * config.intermediate_size)
+    head = config.vocab_size * config.hidden_size
+    return (config.num_hidden_layers * layer + head) * target.precision.matrices.itemsize
 
 
 def write_result(file: Path, result: dict[str, Any], rounds: Sequence[Round]) -> None:

@@ -27,17 +27,19 @@ def rows(
     """One row a method, in their order; one of them is ``PLAIN``. ``tasks`` holds the main figures of each task.
 
     ``differences`` and ``identical_outputs`` compare ids with plain decoding's. Above temperature 0 a peer writes other
-    texts with the same right, by its own random numbers, and with synthetic acceptance no text means anything: there
-    both are None.
+    texts with the same right, by its own random numbers, one whose ``weights`` are rounded otherwise is another model,
+    and with synthetic acceptance no text means anything: there both are None.
     """
     table, tasks = [], dict.fromkeys(round.prompt.task for round in rounds)
+    weights = next(method.weights for method in methods if method.name == PLAIN)
     for method in methods:
         setting = setting_of(method)
-        comparable = not setting.synthetic and (params.greedy or not method.peer)
+        comparable = not setting.synthetic and (params.greedy or not method.peer) and method.weights == weights
         found = differences(target, rounds, method.name, params) if comparable else None
         others = {"plain": PLAIN, "full": _full(method, methods)}
-        row = {"method": method.name, "peer": method.peer, **asdict(setting)}
+        row = {"method": method.name, "peer": method.peer, "weights": method.weights, **asdict(setting)}
         row |= {**speeds(rounds, method.name, others, modes), **totals([r.samples[method.name] for r in rounds])}
+        row["memory_gb_per_second"] = _memory(rounds, method.name)
         row |= {"identical_outputs": None if found is None else len(rounds) - len(found), "differences": found}
         row["tasks"] = {
             task: speeds([round for round in rounds if round.prompt.task == task], method.name, others, modes)
@@ -101,6 +103,12 @@ def totals(samples: Sequence[Sample]) -> dict[str, Any]:
         "drafted_per_pass": round(sum(stats.drafted_per_position) / passes, 2) if passes else None,
         "time_share": _shares([sample.time_split for sample in samples]),
     }
+
+
+def _memory(rounds: Sequence[Round], name: str) -> float | None:
+    """The median of the readings beside its samples."""
+    readings = [reading for each in rounds for reading in each.readings.get(name, ())]
+    return round(float(np.median(readings)), 1) if readings else None
 
 
 def _modes(rounds: Sequence[Round], name: str, modes: Modes) -> list[str | None]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ from click.core import ParameterSource
 
 from frspec import shipped
 from frspec.bench.peers import PEERS
-from frspec.cli.options import TOP_P, model_option, model_options, take, tree_options, with_own_tree
+from frspec.cli.options import TOP_P, model_option, model_options, take, tree_options
 from frspec.errors import UserError
 
 if TYPE_CHECKING:
@@ -49,10 +50,17 @@ class _WithMicro(click.Command):
     metavar="none|ngram|HEAD|MODEL",
     help="A drafter to compare; may be repeated. If left out: for demo ngram and its own head, else none.",
 )
-@click.option("--draft-vocab", metavar="N,SHARE,full", help=f"Sizes to compare; full, or for demo's own {OWN_SIZES}.")
+@click.option(
+    "--draft-vocab", metavar="N,SHARE,full,auto", help=f"Sizes to compare; full, or for demo's own {OWN_SIZES}."
+)
 @click.option("--ranking", metavar="FILE", help="Ranking that the sizes are taken from.")
 @click.option("--shapes", metavar="SHAPE,...", help="Drafts to compare: auto, chain:TOKENS, tree:TOKENS/DEPTH/WIDTH.")
-@click.option("--peer", multiple=True, metavar="NAME", help=f"Another program; may be repeated: {', '.join(PEERS)}.")
+@click.option(
+    "--peer",
+    multiple=True,
+    metavar="NAME[=PYTHON]",
+    help=f"Another program, in the environment of that interpreter; may be repeated: {', '.join(PEERS)}.",
+)
 @click.option("--field", default="text", show_default=True, help="Field of the sources that holds the prompt.")
 @click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="Questions to ask.")
 @click.option("--skip", type=click.IntRange(0), default=0, show_default=True, help="Questions to leave out first.")
@@ -104,7 +112,6 @@ def bench(
     model = options["model"]
     if model == shipped.NAME and not draft:
         draft, ranking, draft_vocab = ("ngram", shipped.NAME), ranking or shipped.NAME, draft_vocab or OWN_SIZES
-        options = with_own_tree(options)
     params = SamplingParams(**take(options, ("max_tokens", "temperature", "top_p", "seed")))
     reading = take(options, ("sources", "field", "limit", "skip", "prompt_tokens"))
     drafting = _drafting(options, (draft_vocab or "full").split(","))
@@ -112,7 +119,14 @@ def bench(
     talks = read_talks(plain, **reading, max_tokens=params.max_tokens or 0)
     methods = own_methods(plain, draft, ranking=ranking, **drafting)
     found, rounds = run(
-        methods, peer, _subject(plain, options), talks, params, repeat, _tell, lambda done: _show(done, len(talks))
+        methods,
+        peer,
+        _subject(plain, draft, options),
+        talks,
+        params,
+        repeat,
+        _tell,
+        lambda done: _show(done, len(talks)),
     )
     print_table(found["methods"], found["memory"])
     asked = {"model": model, "prompts": 1 + max(round.number for round in rounds), "repeat": repeat}
@@ -139,12 +153,13 @@ def _check_places(output: str | None, plot: str | None) -> None:
 def _drafting(options: dict[str, Any], sizes: list[str]) -> dict[str, Any]:
     """Sizes, shapes and acceptance to compare; taken out of ``options``, and checked before anything is loaded."""
     from frspec.bench.acceptance import Acceptance
-    from frspec.bench.lineup import read_shapes
+    from frspec.bench.lineup import check_sizes, read_shapes
 
     words, acceptance = options.pop("shapes"), options.pop("acceptance")
     noise, shapes = options.pop("draft_noise"), _one_shape(options, asked=words is not None)
     if words is not None:
         shapes = read_shapes(words)
+    check_sizes(sizes, shapes)
     drawn = None if acceptance is None else Acceptance.parse(acceptance)
     if drawn is not None:
         drawn.check(sizes, shapes)
@@ -153,23 +168,28 @@ def _drafting(options: dict[str, Any], sizes: list[str]) -> dict[str, Any]:
 
 def _one_shape(options: dict[str, Any], asked: bool) -> Shapes:
     """The shape that the tree options give; they and --shapes (``asked``) exclude each other."""
-    from frspec.speculation.plan import TreeShape
+    from frspec.speculation.plan import tree_shape
 
     names = ("num_speculative_tokens", "tree_depth", "tree_width")
     source = click.get_current_context().get_parameter_source
     given = [f"--{name.replace('_', '-')}" for name in names if source(name) not in (None, ParameterSource.DEFAULT)]
     if asked and given:
         raise UserError(f"--shapes and {given[0]} both say how large drafts are; give one of them")
-    return [TreeShape(*(options.pop(name) for name in names))]
+    return [tree_shape(*(options.pop(name) for name in names))]
 
 
-def _subject(plain: LLM, options: dict[str, Any]) -> Subject:
+def _subject(plain: LLM, drafts: Sequence[str], options: dict[str, Any]) -> Subject:
+    """What peers are told; of the drafters, the first EAGLE head."""
     from frspec import hub
     from frspec.bench.peers import Subject
+    from frspec.models.eagle import is_eagle
 
     target = plain.engine.target
     folder = hub.resolve(options["model"], options["revision"])
-    return Subject(folder, target.dtype, target.device, plain.config.stop_token_ids, plain.max_model_len)
+    named = [draft for draft in drafts if draft not in ("none", "ngram")]
+    folders = (shipped.head() if draft == shipped.NAME else hub.resolve(draft) for draft in named)
+    head = next(filter(is_eagle, folders), None)
+    return Subject(folder, target.dtype, target.device, plain.config.stop_token_ids, plain.max_model_len, head)
 
 
 def _tell(name: str, why: str) -> None:

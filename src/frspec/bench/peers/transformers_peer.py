@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from frspec.bench.methods import Sample
-from frspec.types import SamplingParams, StepStats
+from frspec.bench.peers.bursts import Burst, sample_of
+from frspec.types import SamplingParams
 
 if TYPE_CHECKING:
     from frspec.bench.peers import Subject
@@ -53,6 +54,8 @@ class TransformersMethod:
 
     def __init__(self, name: str, model: Any, subject: Subject, extra: dict[str, Any]) -> None:
         self.name, self._model, self._subject, self._extra = name, model, subject, extra
+        self.versions = {"transformers": transformers.__version__}
+        self.weights = str(subject.dtype).removeprefix("torch.")
 
     def run(self, prompt: Sequence[int], params: SamplingParams) -> Sample:
         """Continue ``prompt``, with the library's filters off and its random numbers begun at ``params.seed``."""
@@ -73,7 +76,7 @@ class Arrivals:
 
     def __init__(self) -> None:
         self._started = perf_counter()
-        self._bursts: list[tuple[float, list[int]]] = []
+        self._bursts: list[Burst] = []
 
     def put(self, value: torch.Tensor) -> None:
         """Called with the prompt first, then with new ids."""
@@ -84,9 +87,4 @@ class Arrivals:
 
     def sample(self, stop_ids: Sequence[int]) -> Sample:
         """What was written, up to and with the first of ``stop_ids``."""
-        (first_time, first), *later = self._bursts[1:]
-        ids = first + [token for _, burst in later for token in burst]
-        end = next((place for place, token in enumerate(ids, 1) if token in stop_ids), len(ids))
-        stats = StepStats(target_passes=len(later), emitted=max(0, end - len(first)))
-        last_time = later[-1][0] if later else first_time
-        return Sample(ids[:end], first_time - self._started, last_time - first_time, stats)
+        return sample_of(self._started, self._bursts[1:], stop_ids)
