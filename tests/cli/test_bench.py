@@ -155,6 +155,20 @@ def test_shapes_and_repeats_side_by_side(stories: Path, files: Path) -> None:
     assert drafted["eagle full chain:2"] <= 2 < drafted["eagle full tree:6/3/2"] <= 6
 
 
+def test_what_the_controller_chooses_beside_fixed_settings(stories: Path, files: Path) -> None:
+    ranked = ["--draft", "ngram", "--draft", str(files / "head"), "--ranking", str(files / "my.ranking")]
+    words = [*ranked, "--draft-vocab", "full,auto", "--max-tokens", "30"]
+    result, _ = run(stories, files, *words, "--shapes", "auto,chain:2")
+    names = ["plain", "ngram auto", "ngram chain:2", "eagle full auto", "eagle full chain:2", "eagle auto"]
+    assert [row["method"] for row in result["methods"]] == names
+    assert [row["shape"] for row in result["methods"]] == [None, "auto", "chain:2", "auto", "chain:2", "auto"]
+    assert [row["draft_vocab_size"] for row in result["methods"]] == [None, None, None, 2048, 2048, None]
+    assert all(row["identical_outputs"] == row["outputs"] == 3 for row in result["methods"])
+    alone, _ = run(stories, files, *words)
+    assert [row["method"] for row in alone["methods"]] == ["plain", "ngram", "eagle full", "eagle auto"]
+    assert [row["shape"] for row in alone["methods"]] == [None, "auto", "auto", "auto"]
+
+
 def test_synthetic_acceptance_is_drawn_and_said(stories: Path, files: Path, tmp_path: Path) -> None:
     ranked = [
         "--draft",
@@ -290,6 +304,7 @@ REFUSED = {
     "the peers are transformers, transformers-prompt-lookup": ["--peer", "sglang"],
     "cut prompts with --prompt-tokens": ["--max-model-len", "5"],
     "'tree:3' is no shape of a draft": ["--shapes", "chain:4,tree:3"],
+    "add auto to --shapes, or name sizes": ["--shapes", "chain:4", "--draft-vocab", "full,auto"],
     "it must be from 1 to 512": ["--shapes", "chain:0"],
     "give one of them": ["--shapes", "chain:4", "--tree-depth", "3"],
     "give gsm8k=PATH": ["gsm8k"],

@@ -46,6 +46,16 @@ def _read_shape(word: str) -> TreeShape | None:
     raise UserError(f"{word!r} is no shape of a draft; the shapes are {SHAPES}")
 
 
+def check_sizes(sizes: Sequence[str], shapes: Shapes) -> None:
+    """Find out before anything is loaded whether a controller is there to choose the size where ``AUTO`` was asked for.
+
+    Raises:
+        UserError: when there is none.
+    """
+    if AUTO in sizes and None not in shapes:
+        raise UserError("--draft-vocab auto chooses sizes as the shape is chosen; add auto to --shapes, or name sizes")
+
+
 def own_methods(
     plain: LLM,
     drafts: Sequence[str],
@@ -57,6 +67,7 @@ def own_methods(
 ) -> list[OwnMethod]:
     """``PLAIN`` first; drafters with a head once for each size and shape, whose names say which where they differ.
 
+    A size of ``AUTO`` is left to the controller, as ``AUTO`` shapes are; fixed shapes have none of that size.
     ``acceptance`` is drawn where a head drafts; those rows are called synthetic.
     """
     methods = [OwnMethod(PLAIN, plain)]
@@ -65,9 +76,10 @@ def own_methods(
         methods += [_ngram(plain, shape, len(shapes) > 1) for shape in _of_other_sizes(shapes)]
     for draft in heads:
         for size in dict.fromkeys(sizes):
-            for shape in shapes:
-                llm = plain.with_draft(draft, size, None if size == "full" else ranking, shape, draft_noise)
-                words = [draft] * (len(heads) > 1) + [size] + [_label(shape)] * (len(shapes) > 1)
+            for shape in shapes if size != AUTO else [None]:
+                vocabulary, ranked = None if size == AUTO else size, None if size == "full" else ranking
+                llm = plain.with_draft(draft, vocabulary, ranked, shape, draft_noise)
+                words = [draft] * (len(heads) > 1) + [size] + [_label(shape)] * (len(shapes) > 1 and size != AUTO)
                 methods.append(_with_head(llm, words, Setting(draft, size, shape=_label(shape)), shape, acceptance))
     return methods
 
@@ -90,7 +102,7 @@ def _with_head(
     drafter = llm.engine.drafter
     assert drafter is not None
     name = " ".join([drafter.name, *words])
-    size = getattr(getattr(drafter, "head", None), "size", None)
+    size = None if setting.draft_vocab == AUTO else getattr(getattr(drafter, "head", None), "size", None)
     setting = replace(setting, draft_vocab_size=size)
     if acceptance is None:
         return OwnMethod(name, llm, setting)
