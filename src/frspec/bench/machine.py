@@ -17,8 +17,7 @@ from frspec.models.layers.linear import knows_bfloat16
 
 
 def machine(device: torch.device, versions: Mapping[str, str] | None = None) -> dict[str, Any]:
-    """Processor, threads and versions; ``versions`` are those of other programs, ``bfloat16`` whether it has instructions
-    for that."""
+    """Processor (``bfloat16``: whether it has instructions for that), threads, versions; ``versions`` are others'."""
     facts: dict[str, Any] = {
         "system": platform.platform(terse=True),
         "processor": processor(),
