@@ -59,8 +59,8 @@ def _speeds(row: Mapping[str, Any], full: bool) -> dict[str, str]:
     quartiles = row["tokens_per_second_quartiles"]
     return {
         "per pass": _figure(row["mean_acceptance_length"], ".2f"),
-        "tok/s": _figure(row["tokens_per_second"], ".1f" if (row["tokens_per_second"] or 0) < 100 else ".0f"),
-        "quartiles": "–".join(f"{speed:.0f}" for speed in quartiles or ()) or "–",
+        "tok/s": _speed(row["tokens_per_second"]),
+        "quartiles": "–".join(map(_speed, quartiles or ())) or "–",
         "× plain": _figure(row["ratio_to_plain"], ".2f"),
         **({"× full": _figure(row["ratio_to_full"], ".2f")} if full else {}),
     }
@@ -73,6 +73,10 @@ def _rest(row: Mapping[str, Any]) -> dict[str, str]:
         "identical": "–" if same is None else f"{same}/{row['outputs']}",
         "decode time": ", ".join(time_shares(row["time_share"]).split(", ")[:3]),
     }
+
+
+def _speed(value: float | None) -> str:
+    return _figure(value, ".1f" if (value or 0.0) < 100 else ".0f")
 
 
 def _figure(value: float | None, form: str) -> str:
@@ -93,7 +97,8 @@ def _notes(rows: Sequence[Mapping[str, Any]], memory: Mapping[str, Mapping[str, 
         asked, came = row["synthetic"]["mean_acceptance_length"], row["mean_acceptance_length"]
         if asked and came and abs(came - asked) > SHALLOW * asked:
             missed = f"{asked:.2f} tokens per pass were asked for, {came:.2f} came"
-            yield f"{row['method']}: {missed}: some drafts or answers ended before"
+            why = "some drafts or answers ended before" if came < asked else "so few draws scatter"
+            yield f"{row['method']}: {missed}: {why}"
     for row in rows:
         if row["differences"]:
             yield _differences(row)
