@@ -132,8 +132,10 @@ def _task(name: str, file: Path, category: str) -> str:
         return "mt_bench" if category in MT_BENCH else category
     if name == "mt-bench":
         return category
-    stem = file.name.partition(".")[0]
-    return (stem.removesuffix("_question") if stem != "question" else file.parent.name) if name == "eagle" else name
+    if name == "eagle":
+        stem = file.name.partition(".")[0]
+        return file.parent.name if stem == "question" else stem.removesuffix("_question")
+    return name
 
 
 def spread(questions: Sequence[Question]) -> list[Question]:
