@@ -88,6 +88,16 @@ def test_a_line_that_lacks_something(message: str, tmp_path: Path) -> None:
     assert "\n" not in str(caught.value)
 
 
+def test_text_that_is_none(tmp_path: Path) -> None:
+    file = tmp_path / "question.jsonl"
+    file.write_text('{"category": "qa", "turns": ["A \\ud800"]}\n')
+    with pytest.raises(UserError, match="line 1: holds a lone surrogate"):
+        list(read_suite(f"mt-bench={file}"))
+    file.write_bytes(b'{"category": "qa", "turns": ["\xff"]}\n')
+    with pytest.raises(UserError, match="line 1: not UTF-8"):
+        list(read_suite(f"mt-bench={file}"))
+
+
 def test_other_suites_broken(tmp_path: Path) -> None:
     (tmp_path / "test.jsonl").write_text('{"answer": "4"}\n')
     with pytest.raises(UserError, match=r"line 1: a question of gsm8k needs the text 'question'; it has answer"):

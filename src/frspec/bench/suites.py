@@ -11,7 +11,7 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from frspec.errors import UserError
 from frspec.text.readers import Bad, records
@@ -72,14 +72,25 @@ def read_suite(source: str) -> Iterator[Question]:
         UserError: when there is no such file, or a line lacks what its suite needs.
     """
     name, _, given = source.partition("=")
-    suite = SUITES[name]
-    for file in _files(name, suite, given):
-        with file.open("rb") as stream:
-            for line, record in records(stream, file, ()):
-                try:
-                    yield _question(name, suite, file, line, record)
-                except ValueError as error:
-                    raise UserError(f"{file}, line {line}: {error}") from error
+    for file in _files(name, SUITES[name], given):
+        try:
+            with file.open("rb") as stream:
+                yield from _read(name, file, stream)
+        except OSError as error:
+            raise UserError(f"{file}: cannot be opened: {error.strerror}") from error
+
+
+def _read(name: str, file: Path, stream: BinaryIO) -> Iterator[Question]:
+    for line, record in records(stream, file, ()):
+        try:
+            question = _question(name, SUITES[name], file, line, record)
+            for text in (question.text or "", *(message["content"] for message in question.messages), *question.later):
+                text.encode()
+        except UnicodeEncodeError as error:
+            raise UserError(f"{file}, line {line}: holds a lone surrogate, which is not Unicode") from error
+        except ValueError as error:
+            raise UserError(f"{file}, line {line}: {error}") from error
+        yield question
 
 
 def _files(name: str, suite: Suite, given: str) -> list[Path]:
