@@ -3,6 +3,7 @@
 FRSPEC_PEERS names their environments as ``frspec bench --peer`` does: "openvino=PYTHON llama.cpp=PYTHON vllm=PYTHON".
 """
 
+import json
 import os
 import subprocess
 import sys
@@ -23,6 +24,9 @@ from tests.models.tiny import VOCAB, make, random_ids, save
 PROMPTS = [random_ids(9, seed) for seed in range(3)] + [[5, 6, 7, 8] * 4]
 LIMIT = 24
 GREEDY = SamplingParams(temperature=0, max_tokens=LIMIT, seed=0)
+EIGHT_BITS = 0.2
+"""Deviations of the logits by which 8 bits may move two of them: a weight moves by up to 1/254 of its row's largest,
+and what flows is rounded as coarsely, layer after layer."""
 MODULES = {"llama": "llama_cpp", "openvino": "openvino_genai", "vllm": "vllm"}
 WIDE = {"hidden_size": 128, "intermediate_size": 160, "num_attention_heads": 4, "num_key_value_heads": 2}
 
@@ -52,7 +56,10 @@ def subject(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 @pytest.fixture(scope="module", params=[name for name, program in PEERS.items() if program.worker])
 def peer(request: pytest.FixtureRequest, subject: Subject, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Peer]:
     """Each in turn, its converted files in a cache of the tests' own."""
-    if request.param.startswith("vllm") and "FRSPEC_PEERS" in os.environ and subject.folder.parent.name.endswith("1"):
+    if (
+        request.param.startswith("vllm")
+        and json.loads((subject.folder / "config.json").read_text())["tie_word_embeddings"]
+    ):
         pytest.skip("vLLM takes a minute to load; one checkpoint does")
     asked = environment(request.param)
     with pytest.MonkeyPatch.context() as patch:
@@ -69,18 +76,23 @@ def plain(subject: Subject) -> OwnMethod:
 
 def test_the_ids_are_transformers(peer: Peer, subject: Subject) -> None:
     model = transformers_model(subject.folder)
-    same = 0
     for prompt in PROMPTS:
         ids = torch.tensor([prompt])
         settings = {"max_new_tokens": LIMIT, "do_sample": False, "pad_token_id": 0, "eos_token_id": 2}
         written = model.generate(ids, attention_mask=torch.ones_like(ids), **settings)[0, len(prompt) :].tolist()
         sample = peer.run(prompt, GREEDY)
-        same += sample.token_ids == written
+        if peer.weights == "float32":
+            assert sample.token_ids == written
+        elif sample.token_ids != written:
+            place = next(
+                place for place, pair in enumerate(zip(sample.token_ids, written, strict=False)) if len({*pair}) > 1
+            )
+            with torch.inference_mode():
+                logits = model(torch.tensor([prompt + written[:place]])).logits[0, -1]
+            assert logits.max() - logits[sample.token_ids[place]] < EIGHT_BITS * logits.std()
         assert sample.stats.emitted <= len(sample.token_ids) - 1
         assert sample.first_token_seconds > 0
         assert (sample.decode_seconds > 0) == (sample.stats.target_passes > 0)
-    eight_bits = peer.weights not in ("float32", "bfloat16")
-    assert same == len(PROMPTS) or (eight_bits and same)
 
 
 def test_the_end_of_sequence_ends_it_everywhere(peer: Peer, subject: Subject) -> None:
@@ -118,6 +130,8 @@ def test_it_samples_the_plain_softmax(peer: Peer, subject: Subject) -> None:
 
 
 def test_the_same_seed_draws_the_same_text(peer: Peer) -> None:
+    if peer.name in ("vllm-ngram", "vllm-eagle"):
+        pytest.skip("vLLM's drafts use up random numbers of the same generator")
     texts = [peer.run(PROMPTS[0], SamplingParams(max_tokens=8, seed=seed)).token_ids for seed in (4, 4, 5)]
     assert texts[0] == texts[1] != texts[2]
 

@@ -65,10 +65,11 @@ class LlamaCpp:
         if self._model is None or rows > self._rows:
             self._model, self._rows = None, min(-(-rows // ROOM) * ROOM, self._told["context"])
             lookup = self._told.get("drafts") == "prompt-lookup"
+            cache = llama_cpp.GGML_TYPE_F32 if self._told["dtype"] == "float32" else llama_cpp.GGML_TYPE_F16
             self._model = Passes(
                 str(self._file), n_ctx=self._rows, n_threads=self._told["threads"], verbose=False,
                 n_threads_batch=self._told["threads"], draft_model=LlamaPromptLookupDecoding() if lookup else None,
-                logits_all=lookup,
+                logits_all=lookup, type_k=cache, type_v=cache,
             )  # fmt: skip
         return self._model
 
