@@ -18,6 +18,8 @@ from frspec.types import TokenTree
 OTHER_STREAM = 0x5EED0FACCE97A7CE
 """Keeps these draws apart from the sampling noise of the same request."""
 LONG = 2.0**64
+GOLDEN = (5**0.5 - 1) / 2
+"""Its multiples modulo 1 fill the interval evenly, so that few draws already come near their rate (Weyl 1916)."""
 
 
 class SyntheticAcceptance:
@@ -56,7 +58,7 @@ class SyntheticAcceptance:
 
         By the rate of the next depth it is the first child of ``node``, which drafters score best; otherwise, or
         where there is none, ``honest``, or if that is drafted too, the id next to it that is not. Nothing that ends
-        the text is drawn. ``request`` holds the text up to ``node``; its seed and length decide the draw.
+        the text is drawn. The seed of ``request`` decides the draws, one sequence for each depth.
         """
         tokens: list[int] = tree.tokens.tolist()
         parents = tree.parents.tolist()
@@ -64,10 +66,16 @@ class SyntheticAcceptance:
         ends = request.eos_ids.union(request.params.stop_token_ids)
         likely = next((token for token in children if token not in ends), None)
         depth = int(tree.depths[node])
-        draw = position_key(request.draft.seed ^ OTHER_STREAM, len(request.tokens)) / LONG
-        if likely is not None and draw < self.rates[min(depth, len(self.rates) - 1)]:
+        if likely is not None and _draw(request, depth) < self.rates[min(depth, len(self.rates) - 1)]:
             return likely
         return next(token for token in _around(honest) if token not in ends and token not in children)
+
+
+def _draw(request: Request, depth: int) -> float:
+    """From 0 to 1: the next one below a node of ``depth``, where as many were made as such nodes were accepted."""
+    accepted = request.metrics.accepted_per_position
+    made = request.metrics.target_passes if depth == 0 else accepted[depth - 1] if depth <= len(accepted) else 0
+    return (position_key(request.draft.seed ^ OTHER_STREAM, depth) / LONG + made * GOLDEN) % 1.0
 
 
 def expected_length(rates: Sequence[float], depth: int) -> float:
