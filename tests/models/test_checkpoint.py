@@ -1,6 +1,7 @@
 """Every file layout gives the same decoder; everything damaged or unexpected is one clear line."""
 
 import json
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from safetensors.torch import load_file, save_file
 
 from frspec.errors import UserError
 from frspec.models import Decoder, WholeAttention, load_decoder
+from frspec.models.layers import linear
 from frspec.models.layers.linear import SMALL, Linear
 
 from .tiny import CLASSES, make, random_ids, save
@@ -248,3 +250,29 @@ def test_a_weight_that_is_trained_is_not_packed() -> None:
     weight = torch.randn(8, 4, requires_grad=True)
     Linear(weight)(torch.ones(3, 4)).sum().backward()
     assert torch.equal(weight.grad, torch.full((8, 4), 3.0))
+
+
+def test_a_converted_head_is_held_only_while_somebody_wants_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(linear, "SMALL", 0)  # the plain copy of a small matrix is kept beside the packed one
+    model = make("llama-mha-tied", torch.bfloat16)
+    decoder = load_decoder(save(model, tmp_path), dtype="float32", device="cpu")
+    head = decoder.head
+    assert head.dtype == decoder.dtype == torch.float32
+    assert decoder.head is head
+    torch.testing.assert_close(head, model.lm_head.weight.float(), rtol=0, atol=0)
+    gone = weakref.ref(head)
+    del head
+    assert gone() is None
+    torch.testing.assert_close(decoder.head, model.lm_head.weight.float(), rtol=0, atol=0)
+    torch.testing.assert_close(logits(decoder), model.float()(IDS[None]).logits[0], rtol=1e-4, atol=1e-4)
+
+
+def test_narrowed_weights_are_those_that_were_narrowed_before(tmp_path: Path) -> None:
+    """The embedding is converted as rows are taken from it, which must be the same as all at once."""
+    model = make("qwen2")
+    converted = load_decoder(save(model, tmp_path / "wide"), dtype="bfloat16", device="cpu")
+    stored = load_decoder(save(model.bfloat16(), tmp_path / "narrow"), dtype="bfloat16", device="cpu")
+    assert converted.dtype == stored.dtype == torch.bfloat16
+    assert converted.embedding.dtype == torch.float32, "not the test it was meant to be"
+    with torch.inference_mode():
+        assert torch.equal(logits(converted), logits(stored))

@@ -68,10 +68,15 @@ def load_decoder(folder: Path, dtype: str = "auto", device: str = "auto", quanti
         prefix = f"model.layers.{layer}."
         blocks.append(make_block(config, layer, read(prefix), prefix, precision))
     norm = RMSNorm(precision.vector(read(NORM)[NORM]), config.rms_norm_eps)
-    tables = read(EMBEDDING) | read(HEAD)
+    # On a CPU the tables stay mappings of the file: few of their rows are read, and those are converted then.
+    tables = {
+        name: read_tensor(weights, name, None if where.type == "cpu" else kind, where)
+        for name in (EMBEDDING, HEAD)
+        if name in shapes
+    }
     embedding = tables[EMBEDDING if EMBEDDING in tables else HEAD]
     head = tables[HEAD if HEAD in tables else EMBEDDING]
-    return Decoder(config, embedding, blocks, norm, head, make_rope(config, where), precision)
+    return Decoder(config, embedding, blocks, norm, head, make_rope(config, where), precision, kind)
 
 
 def decoder_shapes(config: ModelConfig) -> dict[str, Shape]:
@@ -196,12 +201,12 @@ def own_dtype(config: ModelConfig, weights: Weights) -> str:
     return own.removeprefix("torch.")
 
 
-def read_tensor(weights: Weights, name: str, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """One tensor, converted; integers and 8-bit floats are somebody's quantisation and refused."""
+def read_tensor(weights: Weights, name: str, dtype: torch.dtype | None, device: torch.device) -> Tensor:
+    """One tensor, converted to ``dtype`` if any; integers and 8-bit floats are somebody's quantisation and refused."""
     tensor = weights.read(name)
     if not tensor.is_floating_point() or tensor.element_size() == 1:
         raise UserError(f"{weights.file(name)}: {name} is quantised ({tensor.dtype}), which is not supported")
-    return tensor.to(device, dtype)
+    return tensor.to(device, dtype or tensor.dtype)
 
 
 def _settle_tied(weights: Weights, shapes: dict[str, Shape]) -> None:

@@ -5,7 +5,8 @@ Gradients and inference mode are the caller's business; both work.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from weakref import ref
 
 import torch
 from torch import Tensor
@@ -25,9 +26,9 @@ from frspec.models.segments import CachedAttention, Segment
 class Decoder:
     """A causal language model on one device.
 
-    ``embedding`` [V, H] and ``head`` [V, H] (the same tensor when tied) are its own weights, to be read, never
-    written: drafters slice them. ``project`` multiplies with the whole head. ``precision`` is that of ``blocks``,
-    by itself the embedding's type throughout.
+    ``embedding`` [V, H] and ``head`` [V, H] (the same tensor when tied) come in any type, such as mappings of the file
+    they are in; ``dtype`` is what the weights are meant to be, by itself the embedding's own. ``project`` multiplies
+    with the whole head. ``precision`` is that of ``blocks``, by itself ``dtype`` throughout.
     """
 
     def __init__(
@@ -39,21 +40,34 @@ class Decoder:
         head: Tensor,
         rope: Rope,
         precision: Precision | None = None,
+        dtype: torch.dtype | None = None,
     ) -> None:
         self.config = config
         self.embedding = embedding
         self.blocks = list(blocks)
         self.norm = norm
-        self.head = head
-        self.precision = precision or Precision(embedding.dtype, embedding.dtype)
-        rows = self.precision.hold(head)
+        self.dtype = dtype or embedding.dtype
+        self.precision = precision or Precision(self.dtype, self.dtype)
+        self._stored_head = head
+        self._converted: Callable[[], Tensor | None] = lambda: None
+        rows = self.precision.hold(self.head)
         self.project = split(rows) if self.precision.light and isinstance(rows, Tensor) else Linear(rows)
         self.rope = rope
 
     @property
-    def dtype(self) -> torch.dtype:
-        """The type of the weights; features and cached keys are of ``precision.activations``."""
-        return self.embedding.dtype
+    def head(self) -> Tensor:
+        """The LM head's own weights in ``dtype``, to be read, never written: drafters slice them, training reads them.
+
+        Where the checkpoint has another type they are converted anew, unless somebody still holds them: a large
+        matrix that few want, and then for a moment.
+        """
+        if self._stored_head.dtype == self.dtype:
+            return self._stored_head
+        head = self._converted()
+        if head is None:
+            head = self._stored_head.to(self.dtype)
+            self._converted = ref(head)
+        return head
 
     @property
     def device(self) -> torch.device:
