@@ -135,6 +135,7 @@ def test_medians_quartiles_and_ratios_of_pairs() -> None:
     assert row["mean_acceptance_length"] == round(140 / 30, 3)
     assert (row["drafted_per_pass"], row["accepted_per_pass_at_position"]) == (1, [0.1])
     assert row["time_share"] == {"head": 0.25, "rest": 0.75}
+    assert row["seconds_per_pass"] == {"head": 0.15, "rest": 0.6}  # medians of 1/5 and 1/10, of 6/10
 
 
 def test_ratios_are_taken_within_a_mode_of_the_memory() -> None:

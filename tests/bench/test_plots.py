@@ -13,19 +13,19 @@ from frspec.errors import UserError
 
 TASKS = ("qa", "math_reasoning", "summarization")
 SIZES = {"full": 131072, "32768": 32768, "0.99": 7483}
-SPLIT = {"verify": 0.5, "draft head": 0.3, "sampling": 0.2}
+SPLIT = {"verify": 0.0025, "draft head": 0.0015, "sampling": 0.001}
 
 
 def row(method: str, tokens_per_second: float | None, **figures: Any) -> dict[str, Any]:
     speeds = {"tokens_per_second": tokens_per_second, "ratio_to_plain": 1.5, "mean_acceptance_length": 2.5}
     setting = dict.fromkeys(("draft", "draft_vocab", "draft_vocab_size", "shape", "synthetic"))
-    rest = {"method": method, "peer": False, "time_share": SPLIT, "decode_seconds": 2.0, "decode_tokens": 1000}
+    rest = {"method": method, "peer": False, "seconds_per_pass": SPLIT}
     tasks = {task: speeds | {"tokens_per_second": place + 10.0} for place, task in enumerate(TASKS)}
     return setting | speeds | rest | {"tasks": tasks} | figures
 
 
 def result(temperature: float = 0.0) -> dict[str, Any]:
-    rows = [row("plain", 40.0), row("llama.cpp", 30.0, peer=True, time_share={})]
+    rows = [row("plain", 40.0), row("llama.cpp", 30.0, peer=True, seconds_per_pass={})]
     rows += [
         row(
             f"eagle {name} chain:4", 60.0 - place, mean_acceptance_length=3.0 - place / 4,
@@ -100,10 +100,11 @@ def test_profile_is_the_time_of_a_token_by_parts() -> None:
     given = result()
     figure = profile.draw([given])
     (panel,) = figure.axes
-    assert bars(panel, panel) == pytest.approx({row["method"]: 2.0 for row in given["methods"] if not row["peer"]})
+    own = [row for row in given["methods"] if not row["peer"]]
+    assert bars(panel, panel) == pytest.approx({row["method"]: 5.0 / row["mean_acceptance_length"] for row in own})
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["verify", "draft head", "sampling"]
     widths = [patch.get_width() for patch in panel.patches[:4]]
-    assert widths == pytest.approx([1.0] * 4)  # milliseconds of verification
+    assert widths == pytest.approx([2.5 / row["mean_acceptance_length"] for row in own])  # verification
 
 
 def test_synthetic_acceptance_is_said() -> None:
@@ -144,10 +145,10 @@ def test_roofline_is_bytes_over_time() -> None:
         "memory": {"slow": {"gb_per_second": 45.0}, "fast": {"gb_per_second": 80.0}},
     }
     for each in given["methods"]:
-        each |= {"target_passes": 30, "memory_gb_per_second": 40.0}  # 30 GB in half of 2 seconds
+        each["memory_gb_per_second"] = 500.0
     (panel,) = roofline.draw([given]).axes
-    assert bars(panel, panel) == pytest.approx({row["method"]: 30.0 for row in given["methods"] if not row["peer"]})
-    assert panel.texts[0].get_text() == "30.0 (75%)"
+    assert bars(panel, panel) == pytest.approx({row["method"]: 400.0 for row in given["methods"] if not row["peer"]})
+    assert panel.texts[0].get_text() == "400.0 (80%)"
     assert [line.get_xdata()[0] for line in panel.lines] == [45, 80]
     for each in given["methods"]:
         each["memory_gb_per_second"] = None

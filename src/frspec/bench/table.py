@@ -90,7 +90,7 @@ def speeds(rounds: Sequence[Round], name: str, others: dict[str, str | None], mo
 
 
 def totals(samples: Sequence[Sample]) -> dict[str, Any]:
-    """Sums or means over all samples, and the median time of the first token."""
+    """Sums or means over all samples; the time of the first token and of each part of a pass are medians."""
     stats = _total(samples)
     passes = stats.target_passes
     return {
@@ -102,6 +102,7 @@ def totals(samples: Sequence[Sample]) -> dict[str, Any]:
         "accepted_per_pass_at_position": [round(count / passes, 3) for count in stats.accepted_per_position],
         "drafted_per_pass": round(sum(stats.drafted_per_position) / passes, 2) if passes else None,
         "time_share": _shares([sample.time_split for sample in samples]),
+        "seconds_per_pass": _per_pass(samples),
     }
 
 
@@ -156,3 +157,13 @@ def _shares(splits: Sequence[dict[str, float]]) -> dict[str, float]:
             seconds[name] = seconds.get(name, 0.0) + value
     total = sum(seconds.values())
     return {name: round(value / total, 3) for name, value in seconds.items()} if total else {}
+
+
+def _per_pass(samples: Sequence[Sample]) -> dict[str, float]:
+    """Seconds of each part: a sample that was disturbed counts no more than another."""
+    taken = dict[str, list[float]]()
+    for sample in samples:
+        for name, seconds in sample.time_split.items():
+            if sample.stats.target_passes:
+                taken.setdefault(name, []).append(seconds / sample.stats.target_passes)
+    return {name: round(float(np.median(values)), 7) for name, values in taken.items()}

@@ -53,14 +53,13 @@ def draw(results: Sequence[Mapping[str, Any]]) -> Figure:
 
 
 def _profiles(result: Mapping[str, Any]) -> dict[str, dict[str, float]]:
-    """Milliseconds per token by part, by method."""
+    """Milliseconds per token by part, by method: those of a median pass over the tokens a pass brings."""
     return {
         row["method"]: {
-            part: share * row["decode_seconds"] / row["decode_tokens"] * 1000
-            for part, share in row["time_share"].items()
+            part: seconds / row["mean_acceptance_length"] * 1000 for part, seconds in row["seconds_per_pass"].items()
         }
         for row in result["methods"]
-        if row["time_share"] and row["decode_tokens"]
+        if row["seconds_per_pass"]
     }
 
 

@@ -43,11 +43,11 @@ def draw(results: Sequence[Mapping[str, Any]]) -> Figure:
 
 
 def _rates(result: Mapping[str, Any]) -> dict[str, float]:
-    """GB/s by method, of those whose memory was probed: all matrices once a pass, over the time spent in passes."""
+    """GB/s by method, of those whose memory was probed: the bytes of all matrices over the median time of a pass."""
     return {
-        row["method"]: row["target_passes"] * result["pass_bytes"] / (row["decode_seconds"] * share) / 1e9
+        row["method"]: result["pass_bytes"] / seconds / 1e9
         for row in result["methods"]
-        if (share := row["time_share"].get("verify")) and row["decode_seconds"] and row["memory_gb_per_second"]
+        if (seconds := row["seconds_per_pass"].get("verify")) and row["memory_gb_per_second"]
     }
 
 

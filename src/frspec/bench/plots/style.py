@@ -40,7 +40,7 @@ def colour(row: Mapping[str, Any]) -> str:
 
 def conditions(result: Mapping[str, Any]) -> str:
     """What a result was measured on, in a line: model, temperature, prompts, and whether acceptance was synthetic."""
-    model = str(result["model"]).rstrip("/").rpartition("/")[2]
+    model = "/".join(str(result["model"]).rstrip("/").split("/")[-2:])
     words = [model, f"temperature {result['temperature']:g}", f"{result['prompts']} prompts"]
     shapes = {row["shape"] for row in result["methods"]} - {None}
     if len(shapes) == 1:
