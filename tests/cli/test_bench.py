@@ -116,6 +116,7 @@ def test_peers_in_the_same_run(stories: Path, files: Path, tmp_path: Path) -> No
     for row in result["methods"]:
         samples = [round["samples"][row["method"]] for round in whole["rounds"]]
         assert all(min(round["readings"][row["method"]]) > 0 for round in whole["rounds"])
+        assert {round["modes"][row["method"]] for round in whole["rounds"]} <= {"all", "slow", "fast", None}
         assert sum(len(sample["token_ids"]) for sample in samples) == row["tokens"]
         speeds = [sample["stats"]["emitted"] / sample["decode_seconds"] for sample in samples]
         assert statistics.median(speeds) == pytest.approx(row["tokens_per_second"], abs=0.06)

@@ -40,8 +40,8 @@ def run(
 ) -> tuple[dict[str, Any], list[Round]]:
     """Compare ``methods``, plain decoding first, and the ``peers`` that can run; ``tell`` hears which cannot, and why.
 
-    Returns ``machine``, ``pass_bytes``, ``memory`` (the modes of its speed), ``left_out`` and ``methods``
-    (``bench/table.py``), and the rounds that these come from.
+    Returns ``machine``, ``pass_bytes``, ``memory`` (the modes of its speed) and the border between them, ``left_out`` and
+    ``methods`` (``bench/table.py``), and the rounds that these come from.
     """
     prompts, target = [talk.first.ids for talk in talks], methods[0].llm.engine.target
     for method in methods:
@@ -61,6 +61,7 @@ def run(
         "machine": _machine(methods[0].llm, [peer for peer in others if peer.name not in failed]),
         "pass_bytes": pass_bytes(target),
         "memory": modes.summary(readings),
+        "memory_border": modes.border,
         "left_out": missing | failed,
         "methods": rows(target, left, rounds, params, modes),
     }, rounds
@@ -87,9 +88,13 @@ def pass_bytes(target: Decoder) -> int:
 
 
 def write_result(file: Path, result: dict[str, Any], rounds: Sequence[Round]) -> None:
-    """``result``, and every round that it was computed from."""
+    """``result``, and every round that it was computed from, with the memory's mode during each sample."""
+    modes = Modes(result["memory_border"])
     whole = {"kind": KIND, "schema": SCHEMA, "provenance": provenance(), **result}
-    whole["rounds"] = [asdict(round) for round in rounds]
+    whole["rounds"] = [
+        asdict(round) | {"modes": {name: modes.of_sample(round.readings.get(name)) for name in round.samples}}
+        for round in rounds
+    ]
     with atomic_path(file) as temporary:
         temporary.write_text(json.dumps(whole) + "\n", "utf-8")
 
