@@ -40,7 +40,7 @@ def run(
 ) -> tuple[dict[str, Any], list[Round]]:
     """Compare ``methods``, plain decoding first, and the ``peers`` that can run; ``tell`` hears which cannot, and why.
 
-    Returns ``machine``, ``pass_bytes``, ``memory`` (the modes of its speed) and the border between them, ``left_out`` and
+    Returns ``machine``, ``pass_bytes``, ``memory`` (the modes of its speed), ``memory_border``, ``left_out`` and
     ``methods`` (``bench/table.py``), and the rounds that these come from.
     """
     prompts, target = [talk.first.ids for talk in talks], methods[0].llm.engine.target
