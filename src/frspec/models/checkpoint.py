@@ -37,8 +37,8 @@ def load_decoder(folder: Path, dtype: str = "auto", device: str = "auto", quanti
 
     ``dtype`` "auto" is the checkpoint's own, and float32 for float16, which that holds exactly. Under "auto" a small
     bfloat16 model on a CPU keeps its 16 bits a weight but computes in float32 (``precision``), and one on a CPU without
-    bfloat16 instructions is float32. ``quantize`` "int8" makes its matrices integers, but not the embedding, which
-    keeps the checkpoint's 16 bits; ``dtype`` is then that of what flows between them.
+    bfloat16 instructions is float32. ``quantize`` "int8" makes its matrices integers, but not the embedding; ``dtype``
+    is then that of what flows between them.
 
     Raises:
         UserError: naming the file and the key or tensor, when anything is missing, unexpected, of another shape,
@@ -58,7 +58,7 @@ def load_decoder(folder: Path, dtype: str = "auto", device: str = "auto", quanti
         matrices = (read_tensor(weights, name, kind, where) for name, shape in shapes.items() if len(shape) > 1)
         precision = pick_precision(kind, where, config.hidden_size, matrices)
     precision = precision.quantised(quantize, where)
-    kind = precision.stored(kind, own_dtype(config, weights))
+    kind = torch.float32 if precision.matrices == torch.float32 else kind
 
     def read(prefix: str) -> dict[str, Tensor]:
         return {name: read_tensor(weights, name, kind, where) for name in shapes if name.startswith(prefix)}
@@ -182,7 +182,8 @@ def pick_dtype(dtype: str, config: ModelConfig, weights: Weights) -> torch.dtype
     Float16 becomes float32, which holds all its values; nothing computes in float16, whose range features leave.
     """
     if dtype == "auto":
-        dtype = own_dtype(config, weights)
+        own = config.dtype or str(weights.read(EMBEDDING if EMBEDDING in weights else HEAD).dtype)
+        dtype = own.removeprefix("torch.")
         if dtype == "float16":
             log.warning(
                 "%s: float16 weights run in float32; --dtype bfloat16 is half the size but rounds", weights.folder
@@ -193,12 +194,6 @@ def pick_dtype(dtype: str, config: ModelConfig, weights: Weights) -> torch.dtype
     if dtype not in DTYPES:
         raise UserError(f"dtype {dtype!r} is not supported; use auto, {' or '.join(DTYPES)}")
     return DTYPES[dtype]
-
-
-def own_dtype(config: ModelConfig, weights: Weights) -> str:
-    """The dtype that config.json names, or else the embedding's."""
-    own = config.dtype or str(weights.read(EMBEDDING if EMBEDDING in weights else HEAD).dtype)
-    return own.removeprefix("torch.")
 
 
 def read_tensor(weights: Weights, name: str, dtype: torch.dtype | None, device: torch.device) -> Tensor:

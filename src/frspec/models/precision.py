@@ -59,15 +59,6 @@ class Precision:
             raise UserError(f"int8 matrices are for CPUs; on {device.type} leave quantize out")
         return replace(self, matrices=torch.int8)
 
-    def stored(self, asked: torch.dtype, own: str) -> torch.dtype:
-        """How to read a checkpoint of dtype ``own`` where ``asked`` was decided on, and keep its embedding.
-
-        Integers are made of the weights as they are, and a bfloat16 embedding is then wide enough.
-        """
-        if self.matrices == torch.int8:
-            return torch.bfloat16 if own == "bfloat16" else asked
-        return self.matrices if self.matrices == torch.float32 else asked
-
     @property
     def light(self) -> bool:
         """Whether float16 matrices meet float32 rows."""
