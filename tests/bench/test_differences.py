@@ -88,12 +88,13 @@ def test_a_token_that_a_filter_leaves_out_lies_below_its_border(plain: OwnMethod
     assert outside > 20
 
 
-def test_a_peer_is_not_compared_where_it_draws_its_own_numbers(plain: OwnMethod) -> None:
+def test_a_peer_is_not_compared_where_it_draws_its_own_numbers_or_is_another_model(plain: OwnMethod) -> None:
     class Peer:
         name, peer, weights = "peer", True, "float32"
         run = plain.run
 
-    for temperature, same in ((0.0, 2), (1.0, None)):
+    for temperature, weights, same in ((0.0, "float32", 2), (1.0, "float32", None), (0.0, "q8_0", None)):
+        Peer.weights = weights
         params = replace(GREEDY, temperature=temperature)
         taken = [plain.run(prompt, params) for prompt in PROMPTS[:2]]
         rounds = [
@@ -103,4 +104,5 @@ def test_a_peer_is_not_compared_where_it_draws_its_own_numbers(plain: OwnMethod)
         table = rows(plain.llm.engine.target, [plain, Peer()], rounds, params, Modes())
         assert [row["identical_outputs"] for row in table] == [2, same]
         assert table[1]["differences"] == ([] if same else None)
+        assert [row["weights"] for row in table] == ["float32", weights]
         assert table[0]["ratio_to_plain"] == 1

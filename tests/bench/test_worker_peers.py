@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -31,13 +32,18 @@ MODULES = {"llama": "llama_cpp", "openvino": "openvino_genai", "vllm": "vllm"}
 WIDE = {"hidden_size": 128, "intermediate_size": 160, "num_attention_heads": 4, "num_key_value_heads": 2}
 
 
+@cache
+def installed(python: str, module: str) -> bool:
+    return subprocess.run([python, "-c", f"import {module}"], capture_output=True).returncode == 0
+
+
 def environment(name: str) -> str:
     """What --peer gets for it, or a skip that says what is missing."""
     program = name.partition("-")[0]
     named = dict(entry.split("=", 1) for entry in os.environ.get("FRSPEC_PEERS", "").split())
     module = MODULES[program.partition(".")[0]]
     python = named.get(program, sys.executable)
-    if subprocess.run([python, "-c", f"import {module}"], capture_output=True).returncode:
+    if not installed(python, module):
         pytest.skip(f"{module} is not installed; FRSPEC_PEERS={program}=PYTHON names an environment that has it")
     return f"{name}={python}"
 

@@ -50,7 +50,8 @@ def load(name: str, module: str, options: Mapping[str, Any], interpreter: str | 
         environment | {"OMP_NUM_THREADS": str(threads)},
     )
     told = {"folder": str(folder), "dtype": str(subject.dtype).removeprefix("torch."), "threads": threads}
-    told |= {"cache": str(cache_folder() / "peers" / module / _mark(folder)), "context": subject.context, **options}
+    cache = cache_folder().resolve() / "peers" / module / _mark(folder)
+    told |= {"cache": str(cache), "context": subject.context, **options}
     told |= {} if subject.head is None else {"head": str(subject.head.resolve())}
     return WorkerMethod(name, worker, worker.ask({"load": told}, LOAD_SECONDS), subject)
 
