@@ -12,6 +12,7 @@ import click
 from click.core import ParameterSource
 
 from frspec import shipped
+from frspec.cli.threads import use_threads
 
 OWN_VOCABULARY, OWN_TREE = "0.99", {"num_speculative_tokens": 4, "tree_depth": 4, "tree_width": 1}
 """Unless something else is asked for: 99 % of the counts, 7,483 ids, and the shape of tree that was quickest for the
@@ -67,9 +68,11 @@ def model_options(command: Command) -> Command:
         click.option("--revision", metavar="REV", help="Branch, tag or commit of a hub model."),
         place_options,
         click.option("--quantize", type=click.Choice(["int8"]), help="The model's matrices in 8 bits; CPUs only."),
+        click.option("--threads", type=click.IntRange(min=1), metavar="N", callback=use_threads, expose_value=False,
+                     help="Cores to compute on; PyTorch's own choice, or OMP_NUM_THREADS, if left out."),
         click.option("--max-model-len", type=int, metavar="N", help="Context length, prompt and output together."),
         click.option("--exact", is_flag=True, help="Bitwise the same in every dtype and batch; slower."),
-    )(command)
+    )(command)  # fmt: skip
 
 
 def colour_option(command: Command) -> Command:
