@@ -107,6 +107,44 @@ def test_profile_is_the_time_of_a_token_by_parts() -> None:
     assert widths == pytest.approx([2.5 / row["mean_acceptance_length"] for row in own])  # verification
 
 
+def micro() -> dict[str, Any]:
+    times = {
+        "head": {1: 1.0, 4: 1.1, 16: 1.5},
+        "head / 2": {1: 0.5, 4: 0.6, 16: 0.9},
+        "whole step": {1: 10.0, 4: 10.5, 16: 13.0},
+    }
+    costs = [
+        {"part": part, "rows": rows, "bytes": 10**9, "seconds": seconds, "memory": 40.0, "rate": 30.0, "share": 0.75}
+        for part, taken in times.items()
+        for rows, seconds in reversed(taken.items())
+    ]
+    machine = {"processor": "A processor", "threads": 2, "matrices": "int8"}
+    norm = {"part": "norm", "rows": 1, "bytes": 0, "seconds": 1e-6, "memory": 40.0, "rate": 0.0, "share": 0.0}
+    return {"model": "llama-3-8b", "machine": machine, "costs": [*costs, norm]}
+
+
+def test_roofline_of_single_operations() -> None:
+    figure = roofline.draw([micro()])
+    (block,) = figure.subfigs
+    assert block.get_suptitle() == "llama-3-8b, int8 matrices"
+    rates, times = block.axes
+    assert bars(rates, rates) == {"head": 30.0, "head / 2": 30.0, "whole step": 30.0}
+    assert [text.get_text() for text in rates.texts] == ["30.0 (75%)"] * 3
+    assert list(rates.lines[0].get_xdata()) == [40.0] * 3
+    lines = {line.get_label(): (list(line.get_xdata()), list(line.get_ydata())) for line in times.lines}
+    assert lines == {"head": ([1, 4, 16], [1.0, 1.1, 1.5]), "whole step": ([1, 4, 16], [1.0, 1.05, 1.3])}
+
+
+def test_both_kinds_of_roofline_in_one_picture(tmp_path: Path) -> None:
+    draw("roofline", [probed(), micro()], tmp_path / "a.svg")
+    written = texts(tmp_path / "a.svg")
+    assert "llama-3-8b, int8 matrices" in written
+    assert any("temperature 0, 9 prompts" in text for text in written)
+    for kind in ("speed", "subset", "profile"):
+        with pytest.raises(UserError, match=f"no {kind} to draw; use --kind roofline"):
+            draw(kind, [micro()], tmp_path / "a.svg")
+
+
 def test_synthetic_acceptance_is_said() -> None:
     given = result()
     given["methods"][2]["synthetic"] = {"rates": [0.8], "mean_acceptance_length": 3.36}
@@ -139,14 +177,20 @@ def test_what_is_drawn_is_not_changed(tmp_path: Path) -> None:
     assert set(KINDS) == {"speed", "subset", "profile", "roofline"}
 
 
-def test_roofline_is_bytes_over_time() -> None:
+def probed() -> dict[str, Any]:
     given = result() | {
         "pass_bytes": 10**9,
         "memory": {"slow": {"gb_per_second": 45.0}, "fast": {"gb_per_second": 80.0}},
     }
     for each in given["methods"]:
         each["memory_gb_per_second"] = 500.0
-    (panel,) = roofline.draw([given]).axes
+    return given
+
+
+def test_roofline_is_bytes_over_time() -> None:
+    given = probed()
+    (block,) = roofline.draw([given]).subfigs
+    (panel,) = block.axes
     assert bars(panel, panel) == pytest.approx({row["method"]: 400.0 for row in given["methods"] if not row["peer"]})
     assert panel.texts[0].get_text() == "400.0 (80%)"
     assert [line.get_xdata()[0] for line in panel.lines] == [45, 80]

@@ -301,6 +301,22 @@ def test_tasks_and_notes_below_the_table(monkeypatch: pytest.MonkeyPatch, capsys
         )
 
 
+def test_micro_is_a_command_of_its_own_and_a_file_by_its_path(
+    stories: Path, files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = CliRunner().invoke(bench, ["micro", "--help"], catch_exceptions=False)
+    assert "--rows" in asked.output
+    assert "--draft-vocab" not in asked.output
+    wrong = CliRunner().invoke(bench, ["micro", "--rows", "none"])
+    assert (wrong.exit_code, "'none' is not a list of numbers" in wrong.output) == (2, True)
+    done = CliRunner().invoke(bench, ["micro", "--model", str(stories), "--shape", "llama-3-8b"])
+    assert "give one of them" in str(done.exception)
+    monkeypatch.chdir(files)
+    Path("micro").write_text("Once upon a time")
+    done = CliRunner().invoke(bench, ["./micro", "--model", str(stories), "--max-tokens", "2"], catch_exceptions=False)
+    assert json.loads(done.stdout.splitlines()[-1])["sources"] == ["./micro"]
+
+
 REFUSED = {
     "the peers are transformers, transformers-prompt-lookup": ["--peer", "sglang"],
     "cut prompts with --prompt-tokens": ["--max-model-len", "5"],

@@ -36,7 +36,8 @@ BROKEN = {
     "is no JSON": "{",
     "is no result of frspec bench": '{"kind": "other"}',
     "is no result of frspec": "[1]",
-    "has schema 1, this frspec reads 2; run the comparison again": '{"kind": "frspec bench", "schema": 1}',
+    "has schema 7, this frspec reads 1; run frspec bench micro again": '{"kind": "frspec bench micro", "schema": 7}',
+    "has schema 1, this frspec reads 2; run frspec bench again": '{"kind": "frspec bench", "schema": 1}',
 }
 
 
@@ -59,6 +60,12 @@ def test_results_without_their_figures(written: Path, tmp_path: Path) -> None:
     done = CliRunner().invoke(plot, [str(tmp_path / "cut.json"), "-o", str(tmp_path / "a.png")])
     assert isinstance(done.exception, UserError)
     assert "holds no methods" in str(done.exception)
+    whole = json.loads(written.read_text())
+    del whole["methods"][0]["tasks"]
+    (tmp_path / "cut.json").write_text(json.dumps(whole))
+    done = CliRunner().invoke(plot, [str(tmp_path / "cut.json"), "-o", str(tmp_path / "a.png")])
+    assert isinstance(done.exception, UserError)
+    assert "a result has no tasks" in str(done.exception)
 
 
 def test_without_matplotlib(written: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,6 +26,8 @@ from frspec.models.decoder import Decoder
 from frspec.types import SamplingParams
 
 KIND, SCHEMA = "frspec bench", 2
+FIGURES = {KIND: ("methods", SCHEMA), f"{KIND} micro": ("costs", 1)}
+"""What a result of each kind is made of, and the schema of its files."""
 
 
 def run(
@@ -112,12 +114,11 @@ def read_result(file: Path) -> dict[str, Any]:
     except ValueError as error:
         raise UserError(f"{file} is no JSON ({error}); give a file that frspec bench -o wrote") from error
     kind = whole.get("kind") if isinstance(whole, dict) else None
-    if not isinstance(kind, str) or not kind.startswith(KIND):
+    if not isinstance(kind, str) or kind not in FIGURES:
         raise UserError(f"{file} is no result of frspec bench; give a file that frspec bench -o wrote")
-    if kind == KIND and whole.get("schema") != SCHEMA:
-        raise UserError(
-            f"{file} has schema {whole.get('schema')}, this frspec reads {SCHEMA}; run the comparison again"
-        )
-    if kind == KIND and not whole.get("methods"):
-        raise UserError(f"{file} holds no methods; it was cut or changed: run the comparison again")
+    name, schema = FIGURES[kind]
+    if whole.get("schema") != schema:
+        raise UserError(f"{file} has schema {whole.get('schema')}, this frspec reads {schema}; run {kind} again")
+    if not whole.get(name):
+        raise UserError(f"{file} holds no {name}; it was cut or changed: run {kind} again")
     return dict(whole)

@@ -5,7 +5,6 @@ Knows: what is compared and where the results go. Does not know: how anything is
 
 from __future__ import annotations
 
-import importlib
 import json
 import sys
 from collections.abc import Sequence
@@ -36,9 +35,14 @@ class _WithMicro(click.Command):
         self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
     ) -> click.Context:
         if args[:1] == [MICRO]:
-            micro: click.Command = importlib.import_module("frspec.cli.bench_micro").micro
+            from frspec.cli.bench_micro import micro
+
             return micro.make_context(f"{info_name} {MICRO}", args[1:], parent, **extra)
         return super().make_context(info_name, args, parent, **extra)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run whichever command the context was made for."""
+        return super().invoke(ctx) if ctx.command is self else ctx.command.invoke(ctx)
 
 
 @click.command(cls=_WithMicro)

@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from frspec.bench.plots import KINDS
+from frspec.errors import UserError
 
 
 @click.command()
@@ -30,5 +31,11 @@ def plot(files: tuple[Path, ...], output: Path, kind: str) -> None:
     from frspec.bench.run import read_result
 
     check_plot(output)
-    draw(kind, [read_result(file) for file in files], output)
+    results = [read_result(file) for file in files]
+    try:
+        draw(kind, results, output)
+    except KeyError as error:
+        raise UserError(
+            f"a result has no {error.args[0]}; it was changed or is of another version: make it again"
+        ) from error
     click.echo(str(output))

@@ -42,6 +42,8 @@ def draw(kind: str, results: Sequence[Mapping[str, Any]], file: Path) -> None:
     Raises:
         UserError: when there is nothing in the results that this kind shows, or the file cannot be written.
     """
+    if kind != "roofline" and any("costs" in result for result in results):
+        raise UserError(f"frspec bench micro measures no methods, so there is no {kind} to draw; use --kind roofline")
     from matplotlib import rc_context
 
     from frspec.bench.plots.style import SETTINGS

@@ -1,6 +1,7 @@
 """Bytes read over time against the rate at which the memory gives them: how near the machine's limit a pass is.
 
-Knows: the rows of ``frspec bench``. Does not know: files, how the memory was probed.
+Knows: the rows of ``frspec bench``, that ``kernels`` draws what ``frspec bench micro`` measured. Does not know: files,
+how the memory was probed.
 """
 
 from __future__ import annotations
@@ -8,37 +9,36 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from frspec.bench.plots import kernels
 from frspec.bench.plots.style import ORANGE, RED, colour, conditions, machine
 from frspec.errors import UserError
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+    from matplotlib.figure import Figure, SubFigure
 
 MODES = {"all": (RED, "memory"), "slow": (ORANGE, "memory, slow mode"), "fast": (RED, "memory, fast mode")}
 
 
 def draw(results: Sequence[Mapping[str, Any]]) -> Figure:
-    """A panel a result: gigabytes of the target's matrices read per second of its passes, by method.
+    """A block a result: gigabytes of the target's matrices read per second of its passes, by method; of
+    ``frspec bench micro`` the rates of single operations.
 
-    In brackets: what share that is of the memory's rate beside that method's samples.
+    In brackets: what share that is of the memory's rate measured beside it.
 
     Raises:
         UserError: when no method says how long its passes took, or the memory was not probed.
     """
     from matplotlib.figure import Figure
 
-    rates = [(result, found) for result in results if (found := _rates(result))]
-    if not rates:
+    shown = [result for result in results if "costs" in result or _rates(result)]
+    if not shown:
         raise UserError("no result says how fast its passes and the memory were; measure frspec's own methods on a CPU")
-    heights = [0.36 * len(found) + 0.95 for _, found in rates]
-    figure = Figure(figsize=(9.5, sum(heights) + 0.5), layout="constrained")
-    panels = figure.subplots(len(rates), 1, squeeze=False, height_ratios=heights)[:, 0]
-    for panel, (result, found) in zip(panels, rates, strict=True):
-        _bars(panel, result, found)
-        panel.set_title(conditions(result), pad=14)
-    panels[-1].set_xlabel("GB/s of the target's matrices, while it verifies")
-    figure.supxlabel(machine(results), fontsize=7, color="#555555")
+    heights = [kernels.height(one) if "costs" in one else 0.36 * len(_rates(one)) + 1.3 for one in shown]
+    figure = Figure(figsize=(10.5, sum(heights) + 0.3), layout="constrained")
+    places = figure.subfigures(len(shown), 1, squeeze=False, height_ratios=heights)[:, 0]
+    for place, result in zip(places, shown, strict=True):
+        (kernels.fill if "costs" in result else _fill)(place, result)
+    figure.supxlabel(machine(shown), fontsize=7, color="#555555")
     return figure
 
 
@@ -51,12 +51,13 @@ def _rates(result: Mapping[str, Any]) -> dict[str, float]:
     }
 
 
-def _bars(panel: Axes, result: Mapping[str, Any], rates: Mapping[str, float]) -> None:
+def _fill(place: SubFigure, result: Mapping[str, Any]) -> None:
+    panel, rates = place.subplots(), _rates(result)
     methods = {row["method"]: row for row in result["methods"]}
     bars = panel.barh(list(rates), list(rates.values()), color=[colour(methods[name]) for name in rates], height=0.7)
-    limits = {mode: figures["gb_per_second"] for mode, figures in result["memory"].items()}
     labels = [f"{rate:.1f} ({rate / methods[name]['memory_gb_per_second']:.0%})" for name, rate in rates.items()]
     panel.bar_label(bars, labels, padding=3, fontsize=8)
+    limits = {mode: figures["gb_per_second"] for mode, figures in result["memory"].items()}
     for mode, limit in limits.items():
         tone, name = MODES[mode]
         panel.axvline(limit, color=tone, linestyle="--", linewidth=1.2)
@@ -67,3 +68,5 @@ def _bars(panel: Axes, result: Mapping[str, Any], rates: Mapping[str, float]) ->
     panel.invert_yaxis()
     panel.set_xlim(0, max(*limits.values(), *rates.values()) * 1.15)
     panel.tick_params(axis="y", length=0)
+    panel.set_xlabel("GB/s of the target's matrices, while it verifies")
+    place.suptitle(conditions(result), x=0.01, ha="left", fontweight="bold")

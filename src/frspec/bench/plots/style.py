@@ -12,7 +12,7 @@ from typing import Any
 GREY, ORANGE, SKY, GREEN, YELLOW, BLUE, RED, PINK = (
     "#7f7f7f", "#e69f00", "#56b4e9", "#009e73", "#f0e442", "#0072b2", "#d55e00", "#cc79a7",
 )  # fmt: skip
-CYCLE = (BLUE, ORANGE, GREEN, PINK, SKY, RED, YELLOW)
+CYCLE = (BLUE, ORANGE, GREEN, PINK, SKY, RED, "#000000")
 SETTINGS: Any = {
     "font.size": 9,
     "axes.spines.top": False,
