@@ -1,6 +1,7 @@
 """What tests share: where the real data are, and the trained model among them."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,15 @@ if os.environ.get("CI"):
     settings.load_profile("same")
 
 DATA = Path(os.environ.get("FRSPEC_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A cache folder of the tests' own, for what is measured and kept."""
+    folder = tmp_path_factory.mktemp("cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FRSPEC_CACHE", str(folder))
+        yield folder
 
 
 @pytest.fixture(scope="session")

@@ -254,7 +254,7 @@ def test_a_draft_model_whose_head_is_padded_otherwise(stories: Path, tmp_path: P
     padded.save_pretrained(folder)
     for target, draft in ((stories, folder), (folder, stories)):
         expected = ids(LLM(target).generate(PROMPTS, WARM))
-        drafted = LLM(target, draft=draft)
+        drafted = LLM(target, draft=draft, num_speculative_tokens=15)
         assert ids(drafted.generate(PROMPTS, WARM)) == expected
         assert drafted.engine.stats.mean_acceptance_length > 2
 

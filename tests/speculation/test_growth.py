@@ -13,9 +13,9 @@ from frspec.clock import Clock
 from frspec.models.layers.linear import Linear
 from frspec.speculation.drafters.base import DraftState
 from frspec.speculation.growth import grow
-from frspec.speculation.plan import Plan, TreeShape
 from frspec.speculation.head import DraftHead
 from frspec.speculation.noise import gumbel
+from frspec.speculation.plan import Plan, TreeShape
 from frspec.speculation.vocabulary import DraftVocabulary
 
 VOCAB, HIDDEN = 11, 6

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from frspec import shipped
-from frspec.cli.options import colour_option, model_option, model_options, take, tree_options, with_own_tree
+from frspec.cli.options import colour_option, model_option, model_options, take, tree_options
 from frspec.errors import UserError
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ Row = tuple["LLM", "RequestOutput"]
 @model_option
 @click.option("--draft", metavar="HEAD|MODEL", help="What drafts; demo has its own.")
 @click.option("--ranking", metavar="FILE", help="Ranking of the model's tokenizer; demo has its own.")
-@click.option("--draft-vocab", metavar="N|SHARE", help="Size of the ranked vocabulary; a quarter if left out.")
+@click.option("--draft-vocab", metavar="N|SHARE", help="Size of the ranked vocabulary; if left out, costs decide.")
 @click.option(
     "--prompt", metavar="TEXT", help="A question; a beginning to go on with for models without chat template."
 )
@@ -62,17 +62,16 @@ def demo(
     """
     if model == shipped.NAME:
         draft, ranking = draft or shipped.NAME, ranking or shipped.NAME
-        options = with_own_tree(options)
     if draft is None or ranking is None:
         raise UserError(f"to show drafting for {model} name what drafts and a ranking: --draft HEAD --ranking FILE")
     from frspec.cli.terminal import wants_colour
     from frspec.engine.llm import LLM
-    from frspec.speculation.plan import TreeShape
+    from frspec.speculation.plan import tree_shape
     from frspec.types import SamplingParams
 
     params = SamplingParams(**take(options, ("max_tokens", "temperature", "seed")))
     tree = take(options, ("num_speculative_tokens", "tree_depth", "tree_width"))
-    shape = TreeShape(tree["num_speculative_tokens"], tree["tree_depth"], tree["tree_width"])
+    shape = tree_shape(tree["num_speculative_tokens"], tree["tree_depth"], tree["tree_width"])
     coloured = wants_colour(colour, sys.stdout)
     plain = LLM(model, **options)
     ways = {

@@ -9,14 +9,10 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import click
-from click.core import ParameterSource
 
 from frspec import shipped
 from frspec.cli.threads import use_threads
 
-OWN_VOCABULARY, OWN_TREE = "0.99", {"num_speculative_tokens": 4, "tree_depth": 4, "tree_width": 1}
-"""Unless something else is asked for: 99 % of the counts, 7,483 ids, and the shape of tree that was quickest for the
-shipped model on two cores (docs/experiments.md)."""
 TOP_P = "Only the likeliest tokens that make up this share; 1 is off."
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -91,15 +87,13 @@ def tree_options(command: Command) -> Command:
     return _stack(
         click.option(
             "--num-speculative-tokens",
+            "--speculative-tokens",
             type=int,
-            default=15,
-            show_default=True,
-            help="Tokens one pass may verify; 4 for demo.",
+            metavar="N",
+            help="Tokens one pass may verify. Without this and the next two, measured costs decide, round by round.",
         ),
-        click.option("--tree-depth", type=int, default=5, show_default=True, help="Longest draft; 4 for demo."),
-        click.option(
-            "--tree-width", type=int, default=4, show_default=True, help="Guesses kept per depth; 1, a chain, for demo."
-        ),
+        click.option("--tree-depth", type=int, metavar="N", help="Longest draft."),
+        click.option("--tree-width", type=int, metavar="N", help="Guesses kept per depth; 1 is a chain."),
     )(command)
 
 
@@ -112,7 +106,9 @@ def draft_options(command: Command) -> Command:
             help="What drafts. If left out: for demo its own head with its own ranking, else none.",
         ),
         click.option(
-            "--draft-vocab", metavar="N|SHARE|full|FILE", help="Part of the vocabulary the draft head searches."
+            "--draft-vocab",
+            metavar="N|SHARE|full|FILE",
+            help="Part of the vocabulary the draft head searches. If left out: measured costs decide.",
         ),
         click.option("--ranking", metavar="FILE", help="Ranking that sizes and shares are taken from."),
     )(command)
@@ -186,18 +182,7 @@ def with_own_draft(model: str, options: dict[str, Any]) -> dict[str, Any]:
         return options
     vocabulary, ranking = options["draft_vocab"], options["ranking"]
     sized = vocabulary is None or vocabulary == "full" or vocabulary.replace(".", "", 1).isdigit()
-    own = {"draft": shipped.NAME, "ranking": shipped.NAME if ranking is None and sized else ranking}
-    if vocabulary is None and ranking is None:
-        own["draft_vocab"] = OWN_VOCABULARY
-    return with_own_tree({**options, **own})
-
-
-def with_own_tree(options: dict[str, Any]) -> dict[str, Any]:
-    """``options`` with the tree that suits the shipped model's own head, if no shape was asked for."""
-    asked = click.get_current_context().get_parameter_source
-    if any(asked(name) not in (None, ParameterSource.DEFAULT) for name in OWN_TREE):
-        return options
-    return {**options, **OWN_TREE}
+    return {**options, "draft": shipped.NAME, "ranking": shipped.NAME if ranking is None and sized else ranking}
 
 
 def take(options: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:

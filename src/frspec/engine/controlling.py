@@ -30,8 +30,10 @@ log = logging.getLogger("frspec")
 
 
 def make_controller(target: Decoder, drafter: Drafter) -> Controller | None:
-    """The controller of ``drafter``, with a kept cost table or a new one (at most a few seconds); None for a drafter that
-    drafts as it likes."""
+    """The controller of ``drafter``, with a kept cost table or a new one (a second or two).
+
+    None for a drafter that drafts as it likes.
+    """
     if not isinstance(drafter, Adaptive):
         return None
     key = _key(target, drafter)

@@ -37,9 +37,9 @@ class Engine:
     """Runs requests to their end.
 
     drafter: None decodes plainly. max_num_seqs: requests in one batch. prefill_chunk: prompt tokens in one pass.
-    kept_prefixes: finished texts whose caches are kept for requests that begin alike. controller: decides round by round
-    what an ``Adaptive`` drafter drafts, if anything; None leaves it to the drafter. synthetic: acceptance that is drawn
-    instead of earned, for timing alone.
+    kept_prefixes: finished texts whose caches are kept for requests that begin alike. controller: decides round by
+    round what an ``Adaptive`` drafter drafts, if anything; None leaves it to the drafter. synthetic: acceptance that is
+    drawn instead of earned, for timing alone.
     """
 
     def __init__(
@@ -214,9 +214,10 @@ class Engine:
                 raise UserError("the model's scores are not finite numbers; its weights are damaged or overflow")
             request.emit(_pick(request, logits[-1], best[-1:]), logits[-1])
             following.append(request.tokens[-1])
-            request.note_time()
         share.cache.commit(count)
         self._observe(request, following, features)
+        if share.samples:
+            request.note_time()  # by now the drafter, too, has read the prompt
 
     def _keep_path(self, share: Share, features: Tensor, logits: Tensor, best: list[int]) -> Verdict:
         request, tree = share.request, share.tree

@@ -42,10 +42,11 @@ class LLM:
     and shares are taken from ``ranking``, a file or "demo". A ranking without a size gives a quarter of the
     vocabulary. dtype: "auto" (the checkpoint's), "float32", "bfloat16". device: "auto", "cpu", "cuda".
     quantize: "int8" for a target whose matrices are 8-bit integers (CPUs only); None for those of ``dtype``.
-    num_speculative_tokens, tree_depth, tree_width: how many tokens one pass may verify, how deep, how wide
-    (1 is a chain). Without any of them a ``Controller`` chooses round by round, from what each part of a round costs on
-    this machine and from how guesses did lately: shape, depth, and where a ranking is given without a size the part of the
-    vocabulary too; or not to draft. Those left out of a shape are 15, 5 and 4. max_model_len: prompt and output together. max_num_batched_tokens: prompt tokens in one pass.
+    num_speculative_tokens, tree_depth, tree_width: how many tokens one pass may verify, how deep, how wide (1 is a
+    chain); those left out of a shape are 15, 5 and 4. Without any of them a ``Controller`` chooses round by round, from
+    what each part of a round costs on this machine and from how guesses did lately: shape, depth, and where a ranking
+    is given without a size the part of the vocabulary too; or not to draft.
+    max_model_len: prompt and output together. max_num_batched_tokens: prompt tokens in one pass.
     enable_prefix_caching: keep the caches of the last few texts for prompts that begin alike, such as a conversation's
     next turn. seed: makes the seeds of requests that have none reproducible. exact: run the target so that every row is
     bit for bit the same in any company: slower, and bitwise lossless in every dtype.
@@ -107,8 +108,8 @@ class LLM:
     ) -> LLM:
         """The same target, in the same memory, with another drafter: for comparisons.
 
-        shape: what is drafted; None for this one's own, and if it has none for a controller's choice. use_noise: whether
-        draft heads use the noise that the target will sample with; the text is the same.
+        shape: what is drafted; None for this one's own, and if it has none for a controller's choice. use_noise:
+        whether draft heads use the noise that the target will sample with; the text is the same.
         """
         other = copy.copy(self)
         own = self.engine

@@ -1,8 +1,8 @@
 """How well guesses did lately, and what larger or smaller drafts would have brought.
 
 Knows: verdicts on drafted trees. Does not know: costs, drafters, what is drafted next.
-Counts fade, so that the text of a while ago says less than that of now, and every share leans on a prior: the same share
-over all texts, or at first a guess.
+Counts fade, so that the text of a while ago says less than that of now, and every share leans on a prior: the same
+share over all texts, or at first a guess.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ RARER = 0.7
 class Acceptance:
     """Faded counts of one text, or of many.
 
-    levels: how many sizes of draft vocabulary are told apart. fade: what a count is worth one verdict later. prior: where
-    little is known, what holds for other texts. weight: how many verdicts the prior counts for.
+    levels: how many sizes of draft vocabulary are told apart. fade: what a count is worth one verdict later. prior:
+    where little is known, what holds for other texts. weight: how many verdicts the prior counts for.
     """
 
     def __init__(self, levels: int, fade: float, weight: float, prior: Acceptance | None = None) -> None:
@@ -48,24 +48,31 @@ class Acceptance:
         self._tried[place] += unit
         for other in range(min(children, RANKS) if rank is None else min(rank + 1, RANKS)):
             self._rank_tried[other] += unit
-        if level <= drafted_from:
-            self._level_tried[level] += unit
         if rank is not None:
             self._right[place] += unit
             self._rank_right[min(rank, RANKS - 1)] += unit
-            self._level_right[level] += unit
+        if depth == 1 and level <= drafted_from:
+            self._level_tried[level] += unit
+            self._level_right[level] += unit * (rank == 0)
         if unit > 1e9:
             self._rescale()
 
-    def chance(self, depth: int) -> float:
-        """How likely a node's children at ``depth`` (from 1) hold the target's pick, its parent being on the path."""
+    def first(self, level: int) -> float:
+        """How likely the best of the root's children is right, drafted from size ``level``."""
+        return sum(self._share(other) * self._level_chance(other) for other in range(level + 1))
+
+    def later(self, depth: int) -> float:
+        """How likely children at ``depth`` (from 1) hold the target's pick, relative to those of the root."""
+        return self._chance(depth) / max(self._chance(1), 1e-9)
+
+    def _chance(self, depth: int) -> float:
         place = min(depth, DEPTHS) - 1
         if self._prior is not None:
-            prior = self._prior.chance(depth)
+            prior = self._prior._chance(depth)
         elif depth == 1:
             prior = FIRST_CHANCE
         else:
-            prior = self.chance(depth - 1) * (LATER_CHANCE if depth == 2 else 1.0)
+            prior = self._chance(depth - 1) * (LATER_CHANCE if depth == 2 else 1.0)
         return self._lean(self._right[place], self._tried[place], prior)
 
     def ranks(self) -> list[float]:
@@ -81,23 +88,19 @@ class Acceptance:
             left = max(0.0, 1.0 - sum(shares))
         return [share / max(shares[0], 1e-9) for share in shares]
 
-    def reach(self, level: int) -> float:
-        """How often guesses from size ``level`` would be right, up to a factor that is the same for all sizes."""
-        total = sum(self._seen) or 1.0
-        usual = self._lean(sum(self._level_right), sum(self._level_tried), FIRST_CHANCE)
-        found = 0.0
-        for other in range(level + 1):
-            share = self._lean(self._seen[other], total, self._expected(other))
-            found += share * self._lean(self._level_right[other], self._level_tried[other], usual)
-            usual = min(usual, usual * RARER if other else usual)
-        return max(found, 1e-9)
+    def _share(self, level: int) -> float:
+        """How many of all tokens are of ``level``."""
+        prior = self._prior._share(level) if self._prior else 0.5 ** (level + 1)
+        return self._lean(self._seen[level], sum(self._seen), prior)
 
-    def _expected(self, level: int) -> float:
-        """The share of tokens at ``level`` over other texts."""
+    def _level_chance(self, level: int) -> float:
+        """How often guesses were right where the token was of ``level``."""
         if self._prior is not None:
-            total = sum(self._prior._seen) or 1.0
-            return self._prior._lean(self._prior._seen[level], total, 0.5 ** (level + 1))
-        return 0.5 ** (level + 1)
+            prior = self._prior._level_chance(level)
+        else:
+            usual = self._lean(sum(self._level_right), sum(self._level_tried), FIRST_CHANCE)
+            prior = usual * (RARER if level else 1.0)
+        return self._lean(self._level_right[level], self._level_tried[level], prior)
 
     def _lean(self, right: float, tried: float, prior: float) -> float:
         weight = self._weight * self._unit

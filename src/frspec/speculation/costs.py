@@ -26,9 +26,12 @@ def between(points: Points, at: int) -> float:
 
 @dataclass(frozen=True)
 class Costs:
-    """Seconds. ``target``: of a pass by rows, LM head included. ``layer``: of a draft model's pass by rows. ``heads``: by
-    size, of the draft head by rows. ``noise``: by size, of the target's noise for one row. ``pick``: of the target's token
-    from its scores, ``noisy_pick``: at a temperature. ``tree``: of making a tree from its candidates."""
+    """Seconds.
+
+    target: of a pass by rows, LM head included. pick: of the target's token from its scores; noisy_pick: at a
+    temperature. layer: of a draft model's pass by rows. heads: by size, of the draft head by rows. noise: by size, of
+    the target's noise for one row. tree: of making a tree from its candidates.
+    """
 
     target: Points
     pick: float

@@ -21,6 +21,8 @@ from frspec.types import TokenTree
 
 CLASSES = 16
 """Of how sure a draft head is of a token: sixteenths of its probability."""
+SURENESS = tuple((kind + 0.5) / CLASSES for kind in range(CLASSES))
+"""What a class says if the head is right about itself."""
 
 
 class Backbone(Protocol):

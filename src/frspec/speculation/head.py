@@ -48,7 +48,7 @@ class DraftHead:
         self._products, self._kind = dict(products), kind
         ids = None if vocabulary.full else vocabulary.ids.to(device)
         every = torch.arange(vocabulary.vocab_size, dtype=torch.int32, device=device)
-        self._ids = dict.fromkeys(self._products, ids)
+        self._ids: dict[int, Tensor | None] = dict.fromkeys(self._products, ids)
         self._noise_ids = dict.fromkeys(self._products, every if ids is None else ids.to(torch.int32))
         if whole is not None:
             size = vocabulary.vocab_size

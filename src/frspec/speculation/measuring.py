@@ -1,8 +1,8 @@
 """Measures what the parts of a round cost: the controller's table.
 
 Knows: which parts there are, how to run each with made-up tokens. Does not know: files, what the table is used for.
-A part that takes long is run twice, a quick one some more times, and the least counts: what comes on top is other programs'.
-Of a model with many layers a few are run, large enough together not to stay in the processor's cache.
+A part that takes long is run twice, a quick one some more times, and the least counts: what comes on top is other
+programs'. Of a model with many layers a few are run, large enough together not to stay in the processor's cache.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from math import ceil
 from time import perf_counter
 
@@ -42,9 +43,7 @@ def measure(target: Decoder, drafter: Drafter) -> Costs:
     with torch.inference_mode(), one_thread(target.precision.light):
         text = torch.randint(target.config.vocab_size, (CONTEXT,), generator=torch.Generator().manual_seed(0))
         points, features, scores = _target(target, text)
-        greedy, noisy = (
-            _least(lambda own=temperature: _pick(own, scores)) for temperature in (0.0, 1.0)
-        )  # fmt: skip
+        greedy, noisy = (_least(partial(_pick, temperature, scores)) for temperature in (0.0, 1.0))
         if not isinstance(drafter, Adaptive) or not drafter.sizes:
             return Costs(points, greedy, noisy)
         return _Drafts(target, drafter, text, features).costs(points, greedy, noisy)
@@ -52,6 +51,10 @@ def measure(target: Decoder, drafter: Drafter) -> Costs:
 
 def _pick(temperature: float, scores: Tensor) -> None:
     Sampler(SamplingParams(temperature=temperature, seed=0), 0, [0]).pick(scores)
+
+
+def _noise(ids: Tensor) -> None:
+    rough_gumbel(token_bits(position_key(0, 0), ids))
 
 
 def _least(run: Callable[[], object], device: torch.device | None = None) -> float:
@@ -103,7 +106,7 @@ def _passes(target: Decoder, layers: int, text: Tensor) -> tuple[Points, Tensor,
         part.logits(part.forward(text[:rows].to(device), positions, [Segment(cache, rows)]))
         cache.commit(0)
 
-    return tuple((rows, _least(lambda own=rows: run(own), device)) for rows in ROWS), features, scores[0]
+    return tuple((rows, _least(partial(run, rows), device)) for rows in ROWS), features, scores[0]
 
 
 @dataclass
@@ -131,7 +134,7 @@ class _Drafts:
                 trees.append(tree["draft tree"])
                 heads[size] = ((1, one), (wide, max(one, (tree["draft head"] - one) / (LEVELS - 1))))
             ids = torch.arange(size, dtype=torch.int32, device=self.target.device)
-            noise[size] = _least(lambda own=ids: rough_gumbel(token_bits(position_key(0, 0), own)), ids.device)
+            noise[size] = _least(partial(_noise, ids), ids.device)
         layer: Points = ((1, min(layers)),)
         if wide_layers:
             layer = ((1, min(layers)), (widest, max(min(layers), min(wide_layers))))

@@ -1,8 +1,8 @@
 """What drafts of every shape can be expected to bring and to take.
 
 Knows: chances, costs, arithmetic. Does not know: where either comes from, what is done about it.
-It is asked every few rounds, some of which take two milliseconds: so candidates are plain numbers, and only the best one
-of a kind becomes a ``Promise``.
+It is asked every few rounds, some of which take two milliseconds: so candidates are plain numbers, and only the best
+one of a kind becomes a ``Promise``.
 """
 
 from __future__ import annotations
@@ -41,33 +41,34 @@ class Promise:
 class Outlook:
     """The near future of ``batch`` requests that are drafted for together.
 
-    chances: [d] that a guess at depth d + 1 is right whose parent was. scales: by size of the draft vocabulary, times how
-    much more often. ranks: how likely the pick is a node's best child, second best, ..., relative to the best.
+    firsts: by size of the draft vocabulary, how likely a first guess is right. later: [d] relative to it, how likely a
+    guess at depth d + 1 is right whose parent was. ranks: how likely the pick is a node's best child, second best, ...,
+    relative to the best.
     noisy: at a temperature. factor: see ``Promise``.
     """
 
     costs: Costs
     batch: int
     noisy: bool
-    chances: Sequence[float]
-    scales: Mapping[int | None, float]
+    firsts: Mapping[int | None, float]
+    later: Sequence[float]
     ranks: Sequence[float]
     factor: float = 1.0
 
     def chance(self, depth: int, size: int | None) -> float:
         """That the best guess at ``depth`` (from 1) is right."""
-        return min(0.99, self.chances[min(depth, len(self.chances)) - 1] * self.scales[size])
+        return min(0.99, self.firsts[size] * self.later[min(depth, len(self.later)) - 1])
 
     def best_chain(self) -> Promise:
         """The chain, of any depth from any size, that brings the most in its time."""
         rounds = [0.0, *(self._round(depth) for depth in range(1, DEEPEST + 1))]
         pick = self.costs.token(self.noisy)
-        best = (0.0, 0, None, 0.0, 1.0)
-        for size, scale in self.scales.items():
+        best: tuple[float, int, int | None, float, float] = (0.0, 0, None, 0.0, 1.0)
+        for size, first in self.firsts.items():
             step = self.costs.draft(self.batch, size, self.noisy)
             reach = tokens = 1.0
-            for depth, chance in enumerate(self.chances[:DEEPEST], 1):
-                reach *= min(0.99, chance * scale)
+            for depth, later in enumerate(self.later[:DEEPEST], 1):
+                reach *= min(0.99, first * later)
                 tokens += reach
                 seconds = rounds[depth] + depth * step + self.batch * tokens * pick
                 if tokens / seconds > best[0]:

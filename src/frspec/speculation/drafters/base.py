@@ -73,15 +73,20 @@ class Drafter(Protocol):
 class Adaptive(Drafter, Protocol):
     """A ``Drafter`` that drafts to any plan; without one, to the shape it was made with.
 
-    ``sizes``: the numbers of head rows a plan may ask for, ascending, the last one its own; empty without a head.
-    ``widest``: the widest tree it can grow.
+    ``widest``: the widest tree it can grow. ``sureness``: for each class of its guesses how often they may prove right,
+    for as long as nothing better is known.
     """
 
-    sizes: tuple[int, ...]
     widest: int
+    sureness: Sequence[float]
 
     def propose(self, states: Sequence[DraftState], clock: Clock, plan: Plan | None = None) -> list[TokenTree]:
         """As ``Drafter.propose``."""
+        ...
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """The numbers of head rows a plan may ask for, ascending, the last one its own; empty without a head."""
         ...
 
     def costs_depend_on(self) -> Sequence[Any]:

@@ -35,6 +35,7 @@ class NgramDrafter:
 
     sizes: tuple[int, ...] = ()
     widest = 1
+    sureness = (0.0, 0.15, 0.35, 0.5, 0.6)
 
     def __init__(self, nodes: int, longest: int = 4, shortest: int = 1) -> None:
         self.max_nodes = nodes

@@ -13,7 +13,7 @@ from torch import Tensor
 from frspec.clock import Clock
 from frspec.models.cache import KVCache
 from frspec.speculation.drafters.base import DraftState
-from frspec.speculation.growth import grow
+from frspec.speculation.growth import SURENESS, grow
 from frspec.speculation.head import DraftHead
 from frspec.speculation.plan import Plan, TreeShape
 from frspec.types import TokenTree
@@ -28,6 +28,7 @@ class TreeDrafter(ABC):
     """An ``Adaptive`` drafter that is its own ``Backbone``; a kind of model adds how it reads and how it extends."""
 
     widest = 16
+    sureness = SURENESS
 
     def __init__(self, head: DraftHead, shape: TreeShape) -> None:
         self.head, self.shape = head, shape

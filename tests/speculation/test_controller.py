@@ -1,0 +1,137 @@
+"""The controller in a made-up world whose clock is arithmetic: what it chooses against the best there is."""
+
+from collections.abc import Callable, Sequence
+from itertools import product
+from random import Random
+from typing import Any
+
+import pytest
+
+from frspec.speculation.controller import Controller, Verdict
+from frspec.speculation.costs import Costs
+from frspec.speculation.drafters.base import DraftState
+from frspec.speculation.growth import CLASSES, SURENESS
+from frspec.speculation.plan import Plan, TreeShape
+from frspec.types import TokenTree
+
+VOCAB, SIZES = 100, (10, 100)
+COMMON, RARE, WRONG = 0, 99, 50
+COSTS = Costs(
+    target=((1, 2.0), (2, 2.1), (5, 2.4), (9, 3.0), (17, 5.0)), pick=0.05, noisy_pick=0.3,
+    layer=((1, 0.15),), heads={10: ((1, 0.05),), 100: ((1, 0.9),)}, noise={10: 0.05, 100: 0.3},
+)  # fmt: skip
+ROUNDS = 4000
+
+
+class Chains:
+    """The outside of a drafter with two sizes of head, of which the smaller lacks the rare tokens."""
+
+    name, max_nodes, sizes, widest, sureness = "chains", 32, SIZES, 1, SURENESS
+
+    def row_levels(self, vocab_size: int) -> Sequence[int]:
+        return [0] * 10 + [1] * (vocab_size - 10)
+
+    def __getattr__(self, name: str) -> Any:
+        raise AssertionError(f"a controller has no business with a drafter's {name}")
+
+
+class World:
+    """right(n): the chance that a guess in a text of n tokens is right; rare: how many tokens are; slow: how many times
+    longer rounds with drafts take than the costs say; insight: how often the drafter knows whether it will be right."""
+
+    def __init__(
+        self, right: Callable[[int], float], rare: float = 0.1, slow: float = 1.0, insight: float = 0.0
+    ) -> None:
+        self.right, self.rare, self.slow, self.insight = right, rare, slow, insight
+        self.random = Random(0)
+
+    def round(self, state: DraftState, plan: Plan | None) -> tuple[Verdict, float]:
+        """What one round brings, and its seconds."""
+        seconds, text, guesses = 0.0, list[int](), list[tuple[int, int]]()
+        reach = 1.0
+        for depth in range(plan.shape.depth if plan else 0):
+            seconds += COSTS.draft(1, plan.rows, noisy=False)
+            text.append(self.token())
+            known = text[-1] == COMMON or plan.rows == SIZES[1]
+            right = known and self.random.random() < self.right(len(state.tokens))
+            sure = right if self.random.random() < self.insight else self.random.random() < 0.5
+            kind = CLASSES - 1 if sure else 0
+            guesses.append((text[-1] if right else WRONG, kind))
+            if plan.stop:
+                reach *= plan.stop.chances[kind]
+                if not plan.stop.goes_on([reach], depth + 1):
+                    break
+        verified = len(guesses)
+        if plan and plan.stop:
+            reach, verified = 1.0, 0
+            for _, kind in guesses:
+                reach *= plan.stop.chances[kind]
+                verified += reach >= plan.stop.node_price
+            state.guesses = guesses
+        held = next((n for n in range(verified) if guesses[n][0] != text[n]), verified)
+        text.append(self.token())
+        emitted = text[: held + 1]
+        seconds += COSTS.verify(1 + verified) + len(emitted) * COSTS.token(noisy=False)
+        tree = TokenTree.chain([COMMON, *(token for token, _ in guesses[:verified])])
+        state.tokens.extend(emitted)
+        return Verdict(state, tree, range(held + 1), emitted), seconds * (self.slow if plan else 1.0)
+
+    def token(self) -> int:
+        """The text itself does not depend on drafts."""
+        return RARE if self.random.random() < self.rare else COMMON
+
+    def rate(self, choose: Callable[[DraftState], Plan | None], learn: Callable[..., None] | None = None) -> float:
+        """Tokens per second of one long text."""
+        state, seconds = DraftState([COMMON], 0, 0.0, room=1000), 0.0
+        while len(state.tokens) < ROUNDS:
+            plan = choose(state)
+            verdict, taken = self.round(state, plan)
+            seconds += taken
+            if learn is not None:
+                learn([verdict], plan, taken)
+        return (len(state.tokens) - 1) / seconds
+
+
+def controlled(world: World) -> float:
+    controller = Controller(COSTS, Chains(), VOCAB)  # type: ignore[arg-type]
+    return world.rate(lambda state: controller.plan([state]), controller.learn)
+
+
+def fixed(world: World) -> dict[tuple[int, int], float]:
+    """By depth and size; depth 0 is plain decoding."""
+    plans = {(depth, size): Plan(TreeShape(depth, depth, 1), size) for depth, size in product(range(1, 9), SIZES)}
+    return {(0, 0): world.rate(lambda _: None)} | {
+        name: world.rate(lambda _, plan=plan: plan) for name, plan in plans.items()
+    }
+
+
+@pytest.mark.parametrize("rare", [0.02, 0.5, 0.9])
+@pytest.mark.parametrize("chance", [0.0, 0.3, 0.6, 0.9])
+def test_as_good_as_the_best_fixed_setting(chance: float, rare: float) -> None:
+    best = max(fixed(World(lambda _: chance, rare)).values())
+    assert controlled(World(lambda _: chance, rare)) > 0.97 * best
+
+
+def test_hopeless_drafts_cost_next_to_nothing() -> None:
+    world = World(lambda _: 0.0)
+    assert controlled(world) > 0.99 * world.rate(lambda _: None)
+
+
+def test_drafts_that_cost_more_than_was_measured_are_given_up() -> None:
+    for slow in (1.0, 1.5, 3.0):
+        world = World(lambda _: 0.5, slow=slow)
+        assert controlled(world) > 0.97 * max(world.rate(lambda _: None), fixed(world)[2, 10])
+
+
+def test_a_text_that_changes() -> None:
+    """Predictable in the middle third alone: better than any one setting throughout, and than no drafts."""
+
+    def right(length: int) -> float:
+        return 0.9 if ROUNDS / 3 < length < 2 * ROUNDS / 3 else 0.0
+
+    assert controlled(World(right)) > 1.02 * max(fixed(World(right)).values())
+
+
+def test_a_drafter_that_knows_when_it_is_right() -> None:
+    """Ending chains where the guess is poor beats every fixed length."""
+    assert controlled(World(lambda _: 0.6, insight=0.9)) > 1.05 * max(fixed(World(lambda _: 0.6)).values())
