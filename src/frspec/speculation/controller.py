@@ -23,9 +23,9 @@ WIDTHS, TREES = (2, 4, 8), 8
 """Widths of trees that are compared with chains, at every so manieth revision while a chain is in use."""
 REVISE = 16
 """Rounds that one plan is kept for; fewer at first."""
-CHECK, CLOSE = 64, 1.5
-"""Drafted rounds after which one plain round is taken to see what it costs now, unless the plan promises so many times
-its speed that it could not matter."""
+CHECK, FIRST_CHECKS, CLOSE = 64, 4, 1.5
+"""Drafted rounds, fewer for the first few times, after which one plain round is taken to see what it costs now, unless
+the plan promises so many times its speed that it could not matter."""
 SPARE = 4
 """Depths beyond the best one on average that a chain may grow to where it is sure of itself."""
 TRIAL_SHARE, LONGEST_REST = 0.01, 256
@@ -47,17 +47,24 @@ class Verdict:
 
 
 class Pace:
-    """How many times longer rounds of one kind take than expected; old ones fade, at first a few count as expected."""
+    """How many times longer rounds of one kind take than expected; old ones fade."""
 
     def __init__(self) -> None:
-        self._measured, self._expected = 0.0, 0.0
-        self.factor = 1.0
+        self._ratios, self._rounds = 0.0, 0.0
+
+    @property
+    def known(self) -> bool:
+        """Whether there were more rounds than the prior counts for."""
+        return self._rounds > 3
 
     def note(self, seconds: float, expected: float) -> None:
         """One round; one that was held up by something else counts as three at most."""
-        self._measured = 0.95 * self._measured + min(seconds, 3 * expected * self.factor)
-        self._expected = 0.95 * self._expected + expected
-        self.factor = (self._measured + 3 * expected) / (self._expected + 3 * expected)
+        self._ratios = 0.95 * self._ratios + min(seconds / expected, 3 * self.factor())
+        self._rounds = 0.95 * self._rounds + 1
+
+    def factor(self, prior: float = 1.0) -> float:
+        """The mean; ``prior`` counts as three rounds."""
+        return (self._ratios + 3 * prior) / (self._rounds + 3)
 
 
 class Controller:
@@ -77,7 +84,7 @@ class Controller:
         self._planned_for: tuple[int, bool] | None = None
         self._rest = self._longest_rest = 0
         self._age = self._rounds = self._revisions = self._trials = 0
-        self._unchecked, self._news, self._drafted_from = CHECK - 2, True, self._level(None)
+        self._unchecked, self._news, self._drafted_from = 0, True, self._level(None)
 
     def plan(self, states: Sequence[DraftState]) -> Plan | None:
         """For the next round of ``states``, or None to decode plainly."""
@@ -92,7 +99,10 @@ class Controller:
             self._rest -= len(states)
             return self._trial if self._rest < 0 else None
         self._unchecked += 1
-        if self._unchecked > CHECK and self._promise.rate < CLOSE * self._plain.rate:
+        if (
+            self._unchecked > (CHECK if self._pace[False].known else FIRST_CHECKS)
+            and self._promise.rate < CLOSE * self._plain.rate
+        ):
             self._unchecked = 0
             return None
         return self._promise.plan
@@ -112,6 +122,10 @@ class Controller:
             self._rest = 0 if right else self._longest_rest
             self._trials += 1
             self._age = REVISE if right else self._age  # a guess that came right may change the plan
+
+    def _factor(self, drafted: bool) -> float:
+        """Of rounds with or without drafts; while there were few of one kind, what holds for the other."""
+        return self._pace[drafted].factor(self._pace[not drafted].factor())
 
     def _expected(self, verdicts: Sequence[Verdict], plan: Plan | None, depth: int, noisy: bool) -> float:
         """What the costs say of such a round; ``depth``: of chains that may have ended early."""
@@ -156,7 +170,7 @@ class Controller:
         outlook, batch = self._outlook(texts, noisy), len(texts)
         widths = [width for width in WIDTHS if width <= self._widest]
         seconds = self.costs.verify(batch) + batch * self.costs.token(noisy)
-        self._plain = best = Promise(None, batch, seconds, self._pace[False].factor)
+        self._plain = best = Promise(None, batch, seconds, self._factor(drafted=False))
         chain = outlook.best_chain()
         assert chain.plan is not None
         self._set_trial(chain.plan.rows, batch, noisy)
@@ -175,9 +189,9 @@ class Controller:
         if self._sizes and self._trials % 4 == 3:
             rows = self._sizes[-1]
         self._trial = Plan(TreeShape(1, 1, 1), rows)
-        plain = self._plain.seconds * self._plain.factor
+        plain, slow = self._plain.seconds, max(1.0, self._factor(drafted=True) / self._plain.factor)
         taken = self.costs.verify(2 * batch) + self.costs.draft(batch, rows, noisy) + batch * self.costs.token(noisy)
-        extra = taken * self._pace[True].factor - plain
+        extra = taken * slow - plain
         self._longest_rest = max(1, min(ceil(batch * extra / (TRIAL_SHARE * plain)), LONGEST_REST))
 
     def _outlook(self, texts: Sequence[Acceptance], noisy: bool) -> Outlook:
@@ -188,7 +202,7 @@ class Controller:
         firsts = {size: mean([text.first(level) for text in texts]) for level, size in sizes}
         later = [mean([text.later(depth) for text in texts]) for depth in range(1, DEEPEST + 1)]
         ranks = [mean(shares) for shares in zip(*(text.ranks() for text in texts), strict=True)]
-        return Outlook(self.costs, len(texts), noisy, firsts, later, ranks, self._pace[True].factor)
+        return Outlook(self.costs, len(texts), noisy, firsts, later, ranks, self._factor(drafted=True))
 
     def _with_stop(self, chain: Promise, outlook: Outlook) -> Promise:
         """The chain, free to end where a token is worth less than its time, and to go on where it is worth more."""
