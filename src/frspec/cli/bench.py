@@ -112,7 +112,7 @@ def bench(
     from frspec.types import SamplingParams
 
     check_names(peer)
-    _check_places(output, plot)
+    check_places(output, plot)
     model = options["model"]
     if model == shipped.NAME and not draft:
         draft, ranking, draft_vocab = ("ngram", shipped.NAME), ranking or shipped.NAME, draft_vocab or OWN_SIZES
@@ -143,7 +143,7 @@ def bench(
     print(json.dumps(result))
 
 
-def _check_places(output: str | None, plot: str | None) -> None:
+def check_places(output: str | None, plot: str | None) -> None:
     """Find out before anything is measured whether the results can be written."""
     from frspec.artifacts import check_place
     from frspec.bench.plots import check_plot

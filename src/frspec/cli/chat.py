@@ -22,6 +22,7 @@ from frspec.cli.options import (
     take,
     tree_options,
     with_own_draft,
+    with_tuned,
 )
 from frspec.errors import UserError
 
@@ -58,7 +59,7 @@ def chat(
     from frspec.types import SamplingParams
 
     params = SamplingParams(**take(options, SAMPLING))
-    options = with_own_draft(model, options)
+    options = with_tuned(model, with_own_draft(model, options))
     title = [model, *([f"draft {options['draft']}"] if options["draft"] else [])]
     title += [f"{plural(len(history), 'message')} so far"] if history else []
     llm = LLM(model, enable_prefix_caching=True, **options)

@@ -24,6 +24,7 @@ VERBS = {
     "generate": "Generate text, streamed to stdout.",
     "chat": "Talk with a model on the terminal.",
     "demo": "One prompt, three ways: watch what drafts and the ranking bring.",
+    "tune": "Find the draft vocabulary and shape that are fastest on your prompts.",
     "bench": "Compare drafting methods in one run.",
     "plot": "Draw what bench measured.",
 }

@@ -5,6 +5,7 @@ Knows: flags and the arguments of ``LLM`` and ``SamplingParams`` they stand for.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -111,6 +112,9 @@ def draft_options(command: Command) -> Command:
             help="Part of the vocabulary the draft head searches. If left out: measured costs decide.",
         ),
         click.option("--ranking", metavar="FILE", help="Ranking that sizes and shares are taken from."),
+        click.option(
+            "--draft-quantize", type=click.Choice(["int8"]), help="The drafter's matrices in 8 bits; CPUs only."
+        ),
     )(command)
 
 
@@ -183,6 +187,24 @@ def with_own_draft(model: str, options: dict[str, Any]) -> dict[str, Any]:
     vocabulary, ranking = options["draft_vocab"], options["ranking"]
     sized = vocabulary is None or vocabulary == "full" or vocabulary.replace(".", "", 1).isdigit()
     return {**options, "draft": shipped.NAME, "ranking": shipped.NAME if ranking is None and sized else ranking}
+
+
+def with_tuned(model: str, options: dict[str, Any]) -> dict[str, Any]:
+    """``options`` with what ``frspec tune`` found best for these names on this machine, where nothing else was said."""
+    said = ("draft_vocab", "num_speculative_tokens", "tree_depth", "tree_width")
+    if options["draft"] in (None, "none", "ngram") or any(options[name] is not None for name in said):
+        return options
+    from frspec.engine.tuning import Subject, find
+
+    place = {name: options[name] for name in ("dtype", "device", "quantize")}
+    choice = find(Subject(model, options["draft"], options["ranking"], **place))
+    if choice is None:
+        return options
+    print(f"tuned on {choice.date[:10]}: {choice.ratio:.2f} × plain decoding then", file=sys.stderr)
+    nodes, depth, width = choice.shape or (None, None, None)
+    tuned = {"num_speculative_tokens": nodes, "tree_depth": depth, "tree_width": width}
+    whole = {"ranking": None} if choice.draft_vocab == "full" else {}
+    return {**options, "draft_vocab": choice.draft_vocab, **whole, **tuned}
 
 
 def take(options: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:

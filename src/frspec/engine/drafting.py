@@ -33,16 +33,22 @@ def make_drafter(
     draft_vocab: Spec = None,
     ranking: str | Path | Ranking | None = None,
     use_noise: bool = True,
+    quantize: str | None = None,
 ) -> Drafter | None:
     """The drafter that ``draft`` names: None or "none", "ngram", "demo", or the folder or hub id of a head or a model.
 
     shape: what it drafts unless told otherwise; None for a drafter that a controller tells. That one, where it has a
     ranking and no size was asked for, can draft from all sizes up to a quarter of the vocabulary and from all of it.
+    quantize: "int8" for a head or model whose matrices are 8-bit integers, whatever the target's are.
 
     Raises:
         UserError: when it does not fit the target, or a vocabulary is given to a drafter that has no head.
     """
     if draft is None or draft in ("none", "ngram"):
+        if quantize is not None:
+            raise UserError(
+                f"draft_quantize={quantize} needs a head or a model that drafts, and draft is {draft or 'none'}"
+            )
         if draft_vocab is not None or ranking is not None:
             raise UserError(
                 f"a draft vocabulary needs a drafter with a head, and draft is {draft or 'none'}; "
@@ -58,11 +64,13 @@ def make_drafter(
         rows = min(target.config.vocab_size, decoder.config.vocab_size)
         vocabulary = DraftVocabulary.build(draft_vocab, ranking, always(target, tokenizer), rows, fingerprint)
         choice = shape is None and ranking is not None and draft_vocab is None
-        return DraftHead.of(decoder, vocabulary, use_noise, choice)
+        return DraftHead.of(decoder, vocabulary, use_noise, choice, quantize)
 
     if is_eagle(folder):
-        return EagleDrafter(load_eagle(folder, target), head(target), shape or TreeShape())
-    decoder = load_decoder(folder, dtype=str(target.dtype).removeprefix("torch."), device=str(target.device))
+        return EagleDrafter(load_eagle(folder, target, quantize), head(target), shape or TreeShape())
+    decoder = load_decoder(
+        folder, dtype=str(target.dtype).removeprefix("torch."), device=str(target.device), quantize=quantize
+    )
     if tokenizer is not None and Tokenizer.load(folder).fingerprint != tokenizer.fingerprint:
         raise UserError(f"the draft model {draft} has another tokenizer than the target; they must share a vocabulary")
     if tokenizer is None and decoder.config.vocab_size != target.config.vocab_size:

@@ -47,6 +47,7 @@ class LLM:
     what each part of a round costs on this machine and from how guesses did lately: shape, depth, and where a ranking
     is given without a size the part of the vocabulary too; or not to draft.
     max_model_len: prompt and output together. max_num_batched_tokens: prompt tokens in one pass.
+    draft_quantize: "int8" for a drafter of 8-bit integers, whatever the target is made of.
     enable_prefix_caching: keep the caches of the last few texts for prompts that begin alike, such as a conversation's
     next turn. seed: makes the seeds of requests that have none reproducible. exact: run the target so that every row is
     bit for bit the same in any company: slower, and bitwise lossless in every dtype.
@@ -79,6 +80,7 @@ class LLM:
         tree_width: int | None = None,
         enable_prefix_caching: bool = False,
         exact: bool = False,
+        draft_quantize: str | None = None,
     ) -> None:
         for name, value in (("max_num_seqs", max_num_seqs), ("max_num_batched_tokens", max_num_batched_tokens)):
             if value < 1:
@@ -94,7 +96,7 @@ class LLM:
         kept = KEPT_PREFIXES if enable_prefix_caching else 0
         self.engine = Engine(target, None, max_num_seqs, max_num_batched_tokens, kept)
         self._shape = shape
-        self._set_draft(draft, shape, draft_vocab, ranking)
+        self._set_draft(draft, shape, draft_vocab, ranking, draft_quantize=draft_quantize)
         self._seeds = random.SystemRandom() if seed is None else random.Random(seed)
         self._made = 0
 
@@ -105,6 +107,7 @@ class LLM:
         ranking: str | Path | Ranking | None = None,
         shape: TreeShape | None = None,
         use_noise: bool = True,
+        draft_quantize: str | None = None,
     ) -> LLM:
         """The same target, in the same memory, with another drafter: for comparisons.
 
@@ -114,7 +117,7 @@ class LLM:
         other = copy.copy(self)
         own = self.engine
         other.engine = Engine(own.target, None, own.max_num_seqs, own.prefill_chunk, own.prefixes.most)
-        other._set_draft(draft, shape or self._shape, draft_vocab, ranking, use_noise)
+        other._set_draft(draft, shape or self._shape, draft_vocab, ranking, use_noise, draft_quantize)
         return other
 
     def _set_draft(
@@ -124,12 +127,13 @@ class LLM:
         vocab: Spec,
         ranking: str | Path | Ranking | None,
         use_noise: bool = True,
+        draft_quantize: str | None = None,
     ) -> None:
         engine = self.engine
         if draft is not None and not isinstance(draft, str | Path):
             engine.drafter = draft
             return
-        drafter = make_drafter(draft, engine.target, self._tokenizer, shape, vocab, ranking, use_noise)
+        drafter = make_drafter(draft, engine.target, self._tokenizer, shape, vocab, ranking, use_noise, draft_quantize)
         engine.drafter = drafter
         if drafter is not None and shape is None:
             engine.controller = make_controller(engine.target, drafter)

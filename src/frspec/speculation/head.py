@@ -44,7 +44,7 @@ class DraftHead:
         whole: Product | None = None,
     ) -> None:
         self.size, self.use_noise = len(vocabulary), use_noise
-        self.vocabulary = vocabulary
+        self.kind = "the model's own"
         self._products, self._kind = dict(products), kind
         ids = None if vocabulary.full else vocabulary.ids.to(device)
         every = torch.arange(vocabulary.vocab_size, dtype=torch.int32, device=device)
@@ -56,19 +56,29 @@ class DraftHead:
         self.sizes = tuple(sorted(self._products))
 
     @staticmethod
-    def of(decoder: Decoder, vocabulary: DraftVocabulary, use_noise: bool = True, choice: bool = False) -> DraftHead:
+    def of(
+        decoder: Decoder,
+        vocabulary: DraftVocabulary,
+        use_noise: bool = True,
+        choice: bool = False,
+        quantize: str | None = None,
+    ) -> DraftHead:
         """The head of ``decoder`` cut to ``vocabulary``, once; its own where nothing is cut off.
 
-        choice: smaller parts of it may be asked for, by powers of two, and the model's whole head.
+        choice: smaller parts of it may be asked for, by powers of two, and the model's whole head. quantize: "int8" for
+        rows of 8-bit integers whatever the model's are.
         """
-        device, precision, size = decoder.device, decoder.precision, len(vocabulary)
+        device, size = decoder.device, len(vocabulary)
+        precision = decoder.precision.quantised(quantize, device)
         rows = vocabulary.rows(decoder.head)
-        if rows is decoder.head:
+        if rows is decoder.head and precision == decoder.precision:
             return DraftHead({size: decoder.project}, vocabulary, device, precision.activations, use_noise)
         sizes = [SMALLEST << step for step in range(32) if SMALLEST << step < size] if choice else []
         whole = decoder.project if choice and size < vocabulary.vocab_size == len(decoder.head) else None
         products = prefixes(precision.hold(rows), [*sizes, size], precision.light)
-        return DraftHead(products, vocabulary, device, precision.activations, use_noise, whole)
+        head = DraftHead(products, vocabulary, device, precision.activations, use_noise, whole)
+        head.kind = str(precision.matrices)
+        return head
 
     def levels(self, vocab_size: int) -> bytes:
         """For every token id the place in ``sizes`` of the smallest size that contains it; ``len(sizes)`` for none."""

@@ -1,0 +1,136 @@
+"""``frspec tune``: draft vocabularies and shapes against each other on the user's own prompts; the best one is kept.
+
+Knows: what is compared, what is said of it. Does not know: how anything is measured, where the choice is kept.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from frspec import shipped
+from frspec.cli.bench_table import print_table
+from frspec.cli.options import model_options, take
+from frspec.errors import UserError
+
+SHAPES = "auto,chain:3,chain:5,tree:15/5/4"
+PARTS = (4, 8, 16, 32)
+
+
+@click.command()
+@click.argument("model", default=shipped.NAME)
+@click.option("--draft", metavar="HEAD|MODEL", help="What drafts; demo has its own.")
+@click.option("--ranking", metavar="FILE", help="Ranking that sizes are taken from; demo has its own.")
+@click.option(
+    "--prompts", multiple=True, required=True, metavar="SOURCE", help="Prompts, or a suite, as frspec bench takes."
+)
+@click.option(
+    "--draft-vocab", metavar="N,SHARE,full,auto", help="Sizes to compare; auto, full, a 4th, 8th, 16th, 32nd."
+)
+@click.option("--shapes", default=SHAPES, show_default=True, metavar="SHAPE,...", help="Drafts to compare.")
+@click.option("--field", default="text", show_default=True, help="Field of the sources that holds the prompt.")
+@click.option("--limit", type=click.IntRange(1), default=8, show_default=True, help="Questions to ask.")
+@click.option("--skip", type=click.IntRange(0), default=0, show_default=True, help="Questions to leave out first.")
+@click.option("--prompt-tokens", type=click.IntRange(1), metavar="N", help="Cut each text to its first N tokens.")
+@click.option("--max-tokens", type=int, default=64, show_default=True, help="New tokens per prompt.")
+@click.option("--temperature", type=float, default=0.0, show_default=True, help="0 is greedy.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the first prompt; one more for each.")
+@click.option("--output", "-o", metavar="FILE", help="Write the result, every sample and the provenance as JSON.")
+@click.option(
+    "--plot", metavar="FILE", help="Draw the grid, the best marked, to a PNG or SVG file (needs the plot extra)."
+)
+@model_options
+def tune(
+    model: str,
+    draft: str | None,
+    ranking: str | None,
+    draft_vocab: str | None,
+    shapes: str,
+    prompts: tuple[str, ...],
+    output: str | None,
+    plot: str | None,
+    **options: Any,
+) -> None:
+    """Find what drafts fastest for MODEL with a head and a ranking, on your prompts and your machine.
+
+    Every size of draft vocabulary is run with every shape, and plainly; `frspec generate` and `chat` use the best from
+    then on, wherever neither is said. The text is the same with all. The last line of stdout is one JSON object.
+    """
+    if model == shipped.NAME:
+        draft, ranking = draft or shipped.NAME, ranking or shipped.NAME
+    if draft is None or draft in ("none", "ngram") or ranking is None:
+        raise UserError(f"to tune {model} name what drafts and a ranking: --draft HEAD --ranking FILE")
+    from frspec.bench.lineup import check_sizes, own_methods, read_shapes
+    from frspec.bench.peers import Subject
+    from frspec.bench.prompts import read_talks
+    from frspec.bench.run import run, write_result
+    from frspec.cli.bench import check_places
+    from frspec.engine.llm import LLM
+    from frspec.types import SamplingParams
+
+    check_places(output, plot)
+    asked = take(options, ("max_tokens", "temperature", "seed"))
+    reading = take(options, ("field", "limit", "skip", "prompt_tokens"))
+    drafts = read_shapes(shapes)
+    place = take({**options}, ("dtype", "device", "quantize"))
+    plain = LLM(model, **options)
+    sizes = (draft_vocab or _sizes(plain.config.vocab_size)).split(",")
+    check_sizes(sizes, drafts)
+    talks = read_talks(plain, prompts, **reading, max_tokens=asked["max_tokens"])
+    methods = own_methods(plain, [draft], sizes, drafts, ranking)
+    params = SamplingParams(**asked)
+    nobody = Subject(Path(), plain.engine.target.dtype, plain.engine.target.device, (), 0, None)
+    found, rounds = run(methods, [], nobody, talks, params, progress=lambda done: _show(done, len(talks)))
+    print_table(found["methods"], found["memory"])
+    result = {
+        "model": model,
+        "prompts": len(talks),
+        "repeat": 1,
+        "top_p": 1.0,
+        **asked,
+        "sources": list(prompts),
+        **found,
+    }
+    best = max(found["methods"], key=lambda row: row["ratio_to_plain"] or 0.0)
+    _keep(model, draft, ranking, place, best, result)
+    if output is not None:
+        write_result(Path(output), result, rounds)
+    if plot is not None:
+        from frspec.bench.plots import draw
+
+        draw("grid", [result], Path(plot))
+    print(json.dumps({**result, "best": best["method"]}))
+
+
+def _sizes(vocabulary: int) -> str:
+    """Everything the controller may choose from, and the sizes people compare."""
+    return ",".join(["auto", "full", *(str(vocabulary // part) for part in PARTS)])
+
+
+def _keep(
+    model: str, draft: str, ranking: str, place: dict[str, Any], best: dict[str, Any], result: dict[str, Any]
+) -> None:
+    """Keep the best way to draft, or that there is none; and say so."""
+    from frspec.artifacts import provenance
+    from frspec.bench.lineup import AUTO, read_shapes
+    from frspec.engine.tuning import Choice, Subject, keep
+
+    if best["draft"] is None:
+        print("nothing was faster than plain decoding; nothing is kept: without a choice, measured costs decide")
+        return
+    (shape,) = read_shapes(best["shape"])
+    sides = None if shape is None else (shape.nodes, shape.depth, shape.width)
+    size = None if best["draft_vocab"] == AUTO else best["draft_vocab"]
+    choice = Choice(size, sides, best["ratio_to_plain"], provenance()["date"])
+    file = keep(Subject(model, draft, ranking, **place), choice, result)
+    print(f"best: {best['method']}, {choice.ratio:.2f} × plain; kept for frspec generate and chat in {file}")
+
+
+def _show(done: int, total: int) -> None:
+    """On a terminal, how many questions are done."""
+    if sys.stderr.isatty():
+        print(f"\r{done}/{total} questions", end="" if done < total else "\n", file=sys.stderr)

@@ -1,0 +1,84 @@
+"""What was quickest for a model, a drafter and a ranking on this machine, kept for later runs.
+
+Knows: where choices lie and what they are only good for. Does not know: how they were found (``frspec tune``).
+A choice made for other names, another machine, type or number of threads is not found; none can change a text.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from frspec.artifacts import atomic_path, provenance
+from frspec.errors import UserError
+from frspec.machine import cache_folder, processor
+
+SCHEMA = 1
+AUTO = "auto"
+
+
+@dataclass(frozen=True)
+class Choice:
+    """``draft_vocab`` and ``shape`` (nodes, depth, width), None where the controller does best; ``ratio``: how many
+    times as fast as plain decoding it was on ``date``."""
+
+    draft_vocab: str | None
+    shape: tuple[int, int, int] | None
+    ratio: float
+    date: str
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What a choice is for, as it was named: folders and files count by their place."""
+
+    model: str
+    draft: str
+    ranking: str | None
+    dtype: str = AUTO
+    device: str = AUTO
+    quantize: str | None = None
+
+    def file(self) -> Path:
+        """Where its choice is kept."""
+        key = json.dumps(self.key(), sort_keys=True)
+        return cache_folder() / "tuned" / f"{hashlib.sha256(key.encode()).hexdigest()[:24]}.json"
+
+    def key(self) -> dict[str, Any]:
+        """All that a choice depends on."""
+        import torch
+
+        places = {name: _place(value) for name, value in asdict(self).items()}
+        return {"schema": SCHEMA, "processor": processor(), "threads": torch.get_num_threads(), **places}
+
+
+def keep(subject: Subject, choice: Choice, result: dict[str, Any]) -> Path:
+    """Write the choice, and the ``result`` it was made from.
+
+    Raises:
+        UserError: when the place cannot be written.
+    """
+    file = subject.file()
+    whole = {"key": subject.key(), "choice": asdict(choice), "provenance": provenance(), "result": result}
+    with atomic_path(file) as temporary:
+        temporary.write_text(json.dumps(whole) + "\n", encoding="utf-8")
+    return file
+
+
+def find(subject: Subject) -> Choice | None:
+    """The choice for ``subject``, if there is one that can be read."""
+    try:
+        whole = json.loads(subject.file().read_text(encoding="utf-8"))
+        if whole["key"] != subject.key():
+            return None
+        shape = whole["choice"]["shape"]
+        return Choice(**{**whole["choice"], "shape": None if shape is None else (shape[0], shape[1], shape[2])})
+    except (OSError, ValueError, KeyError, TypeError, IndexError, UserError):
+        return None
+
+
+def _place(value: str | None) -> str | None:
+    return str(Path(value).resolve()) if value is not None and Path(value).exists() else value
