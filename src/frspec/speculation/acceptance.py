@@ -13,8 +13,8 @@ DEPTHS, RANKS = 16, 8
 """Depths and children of one node that are told apart; what lies beyond counts as the last of them."""
 FIRST_CHANCE, LATER_CHANCE = 0.6, 0.9
 """Where nothing is known yet: the chance of a first guess, and of the next one relative to it."""
-NEXT_BEST = (1.0, 0.22, 0.1, 0.06, 0.04, 0.03, 0.02, 0.02)
-"""Where nothing is known yet: chances of a node's best, second best, ... child, relative to the best one's."""
+FIRST_TURNS = (FIRST_CHANCE, 0.35, 0.2, 0.15, 0.12, 0.1, 0.08, 0.07)
+"""Where nothing is known yet: the chance of a node's best child, of the second best where that is wrong, and so on."""
 RARER = 0.7
 """Where nothing is known yet: how often a guess is right on tokens of a larger size only, relative to the others."""
 
@@ -77,16 +77,17 @@ class Acceptance:
 
     def ranks(self) -> list[float]:
         """How likely the pick is a node's best child, the second best, ..., relative to the best."""
-        priors = NEXT_BEST if self._prior is None else self._prior.ranks()
-        best = self._lean(self._rank_right[0], self._rank_tried[0], FIRST_CHANCE) or 1e-9
-        pairs = zip(self._rank_right, self._rank_tried, priors, strict=True)
-        # Tried at rank r means that the pick was none of the better ones, so the chance there is one of what is left.
         shares, left = list[float](), 1.0
-        for right, tried, prior in pairs:
-            guess = min(1.0, prior * best / max(left, 1e-9))
-            shares.append(left * self._lean(right, tried, guess))
-            left = max(0.0, 1.0 - sum(shares))
+        for chance in self._turns():
+            shares.append(left * chance)
+            left -= shares[-1]
         return [share / max(shares[0], 1e-9) for share in shares]
+
+    def _turns(self) -> list[float]:
+        """How likely a node's best child is the pick, then the second best where the best is not, and so on."""
+        priors = FIRST_TURNS if self._prior is None else self._prior._turns()
+        counts = zip(self._rank_right, self._rank_tried, priors, strict=True)
+        return [self._lean(right, tried, prior) for right, tried, prior in counts]
 
     def _share(self, level: int) -> float:
         """How many of all tokens are of ``level``."""

@@ -1,0 +1,97 @@
+"""The cost table: lines between points, through a file and back, and what is measured of a real model."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from frspec.engine.controlling import make_controller
+from frspec.engine.llm import LLM
+from frspec.speculation.costs import Costs, between
+from frspec.speculation.measuring import measure
+
+POINTS = ((1, 2.0), (2, 2.5), (5, 2.5), (9, 4.0))
+
+
+@given(st.integers(1, 9))
+def test_between_points_it_is_numpys_interpolation(at: int) -> None:
+    assert between(POINTS, at) == pytest.approx(np.interp(at, *zip(*POINTS, strict=True)))
+
+
+def test_beyond_the_last_point_the_line_goes_on() -> None:
+    assert between(POINTS, 13) == pytest.approx(5.5)
+    assert between(((1, 3.0),), 4) == pytest.approx(12.0)
+    assert between(((2, 3.0), (4, 2.0)), 8) == 3.0, "more rows are never cheaper"
+
+
+def test_through_json_and_back() -> None:
+    costs = Costs(POINTS, 0.1, 0.2, ((1, 0.5),), {8: ((1, 0.1), (8, 0.2))}, {8: 0.3}, 0.4)
+    assert Costs.from_json(json.loads(json.dumps(costs.as_json()))) == costs
+    for broken in ({"target": []}, {"target": [[2, 1.0], [1, 1.0]]}, {"pick": "x"}, {"layer": [[1, -1.0]]}):
+        with pytest.raises((KeyError, TypeError, ValueError)):
+            Costs.from_json({**costs.as_json(), **broken})
+
+
+@pytest.fixture(scope="module")
+def llm(stories: Path) -> LLM:
+    return LLM(stories)
+
+
+def test_every_part_of_a_real_round_is_measured(llm: LLM, stories: Path) -> None:
+    own = llm.with_draft(str(stories)).engine
+    assert own.drafter is not None
+    costs = measure(own.target, own.drafter)
+    assert [rows for rows, _ in costs.target] == [1, 2, 3, 5, 9, 17, 33]
+    assert costs.heads is not None
+    assert list(costs.heads) == [2048]
+    for seconds in (costs.pick, costs.noisy_pick, *(s for _, s in (*costs.target, *costs.layer, *costs.heads[2048]))):
+        assert 0 < seconds < 1
+    text = own.target.new_cache(4)
+    assert text.drafted == 0, "measuring leaves nothing behind"
+    assert measure(own.target, llm.with_draft("ngram").engine.drafter).heads is None  # type: ignore[arg-type]
+
+
+def test_a_table_is_measured_once_and_only_for_what_it_is_of(
+    llm: LLM, stories: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FRSPEC_CACHE", str(tmp_path))
+    measured = []
+    monkeypatch.setattr("frspec.engine.controlling.measure", lambda *of: measured.append(of) or measure(*of))
+    engine = llm.with_draft(str(stories)).engine
+    (file,) = (tmp_path / "costs").iterdir()
+    kept = json.loads(file.read_text())
+    assert kept["provenance"]["program"].startswith("frspec")
+    assert engine.drafter is not None
+    again = make_controller(engine.target, engine.drafter)
+    assert again is not None
+    assert len(measured) == 1
+    assert again.costs == Costs.from_json(kept["costs"])
+    spoilt = [
+        "", "{}", json.dumps([]), json.dumps({**kept, "costs": {}}),
+        json.dumps({**kept, "key": {**kept["key"], "threads": 99}}),
+        json.dumps({**kept, "key": {**kept["key"], "versions": {}}}),
+    ]  # fmt: skip
+    for count, text in enumerate(spoilt, 2):
+        file.write_text(text)
+        make_controller(engine.target, engine.drafter)
+        assert len(measured) == count
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(before + 1)
+        make_controller(engine.target, engine.drafter)
+    finally:
+        torch.set_num_threads(before)
+    assert len(measured) == len(spoilt) + 2
+    assert len(list((tmp_path / "costs").iterdir())) == 2
+
+
+def test_a_cache_that_cannot_be_written_is_done_without(
+    llm: LLM, stories: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("FRSPEC_CACHE", str(tmp_path / "file"))
+    assert llm.with_draft(str(stories)).engine.controller is not None
