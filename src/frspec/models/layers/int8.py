@@ -83,9 +83,8 @@ class Int8Product:
 
     def __call__(self, x: Tensor) -> Tensor:
         rows = x.float()
-        scale = rows.abs().amax(-1, keepdim=True).clamp_min_(TINY)
-        integers = (rows * (LIMIT / scale)).round_().to(torch.int8)
-        return self._multiplied(integers).mul_(scale.div_(LIMIT))
+        scale = rows.abs().amax(-1, keepdim=True).clamp_min_(TINY).mul_(1 / LIMIT)
+        return self._multiplied((rows / scale).round_().to(torch.int8)).mul_(scale)
 
     def _multiplied(self, integers: Tensor) -> Tensor:
         """``integers`` [T, in] int8 times the matrix and its scales, [T, out] float32."""
