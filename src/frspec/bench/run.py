@@ -48,6 +48,8 @@ def run(
     prompts, target = [talk.first.ids for talk in talks], methods[0].llm.engine.target
     for method in methods:
         warm_up(method, prompts, params)
+        if (controller := method.llm.engine.controller) is not None:
+            controller.forget()  # texts read backwards teach it nothing about these
     others, missing = ready(peers, subject, lambda method: warm_up(method, prompts, params))
     for name, why in missing.items():
         tell(name, why)

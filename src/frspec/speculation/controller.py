@@ -76,8 +76,13 @@ class Controller:
     def __init__(self, costs: Costs, drafter: Adaptive, vocab_size: int, stops: bool = True) -> None:
         self.costs, self.stops = costs, stops
         self._sizes, self._widest, self._levels = drafter.sizes, drafter.widest, drafter.row_levels(vocab_size)
+        self._sureness = drafter.sureness
+        self.forget()
+
+    def forget(self) -> None:
+        """Know nothing but the costs, as at first."""
         self._all = {noisy: Acceptance(len(self._sizes), FADE, WEIGHT) for noisy in (False, True)}
-        self._surety = {noisy: Surety(drafter.sureness) for noisy in (False, True)}
+        self._surety = {noisy: Surety(self._sureness) for noisy in (False, True)}
         self._pace = {drafted: Pace() for drafted in (False, True)}
         self._promise, self._plain = Promise(None, 1, 1.0), Promise(None, 1, 1.0)
         self._trial: Plan | None = None
