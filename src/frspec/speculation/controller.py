@@ -87,7 +87,7 @@ class Controller:
         self._promise, self._plain = Promise(None, 1, 1.0), Promise(None, 1, 1.0)
         self._trial: Plan | None = None
         self._planned_for: tuple[int, bool] | None = None
-        self._rest = self._longest_rest = 0
+        self._rest = self._pause = 0
         self._age = self._rounds = self._revisions = self._trials = 0
         self._unchecked, self._news, self._drafted_from = 0, True, self._level(None)
 
@@ -123,10 +123,10 @@ class Controller:
             self._judge(verdict, self._habits(verdict.state, noisy), noisy)
         self._pace[plan is not None].note(seconds, self._expected(verdicts, plan, depth, noisy))
         if plan is not None and plan is self._trial:
-            right = any(len(verdict.path) > 1 for verdict in verdicts)
-            self._rest = 0 if right else self._longest_rest
+            self._rest = self._pause
+            if any(len(verdict.path) > 1 for verdict in verdicts):
+                self._age = REVISE  # a guess that came right may change the plan
             self._trials += 1
-            self._age = REVISE if right else self._age  # a guess that came right may change the plan
 
     def _factor(self, drafted: bool) -> float:
         """Of rounds with or without drafts; while there were few of one kind, what holds for the other."""
@@ -197,7 +197,7 @@ class Controller:
         plain, slow = self._plain.seconds, max(1.0, self._factor(drafted=True) / self._plain.factor)
         taken = self.costs.verify(2 * batch) + self.costs.draft(batch, rows, noisy) + batch * self.costs.token(noisy)
         extra = taken * slow - plain
-        self._longest_rest = max(1, min(ceil(batch * extra / (TRIAL_SHARE * plain)), LONGEST_REST))
+        self._pause = max(1, min(ceil(batch * extra / (TRIAL_SHARE * plain)), LONGEST_REST))
 
     def _outlook(self, texts: Sequence[Acceptance], noisy: bool) -> Outlook:
         def mean(values: Sequence[float]) -> float:
