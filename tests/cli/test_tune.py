@@ -1,0 +1,118 @@
+"""``frspec tune`` on a real model: what it finds is what the table says, and what ``generate`` then does."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from click.testing import CliRunner
+
+from frspec.cli.generate import generate
+from frspec.cli.tune import tune
+from frspec.engine.tuning import Choice, Subject, find, keep
+from frspec.errors import UserError
+from frspec.models.checkpoint import load_decoder
+from frspec.models.eagle import new_head, save_eagle
+from frspec.ranking.ranking import Ranking
+from frspec.text.tokenizer import Tokenizer
+
+
+@pytest.fixture
+def files(stories: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("FRSPEC_CACHE", str(tmp_path / "cache"))
+    config, tensors = new_head(load_decoder(stories), torch.Generator().manual_seed(0))
+    save_eagle(tmp_path / "head", config, tensors, torch.float32, {})
+    Ranking.from_counts([1] * 2048, Tokenizer.load(stories).fingerprint).save(tmp_path / "my.ranking")
+    texts = ["Once upon a time there was a dog named Tim.", "The sun was hot."]
+    (tmp_path / "texts.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
+    return tmp_path
+
+
+def arguments(stories: Path, files: Path) -> list[str]:
+    return [str(stories), "--draft", str(files / "head"), "--ranking", str(files / "my.ranking")]
+
+
+def test_the_best_is_kept_and_used(stories: Path, files: Path) -> None:
+    asked = [*arguments(stories, files), "--prompts", str(files / "texts.jsonl"), "--max-tokens", "8"]
+    done = CliRunner().invoke(
+        tune,
+        [*asked, "--draft-vocab", "auto,full,64", "--shapes", "auto,chain:2", "--plot", str(files / "grid.png"),
+         "-o", str(files / "result.json")],
+    )  # fmt: skip
+    assert done.exit_code == 0, done.output
+    result = json.loads(done.stdout.splitlines()[-1])
+    names = [row["method"] for row in result["methods"]]
+    assert names == [
+        "plain",
+        "eagle auto",
+        "eagle full auto",
+        "eagle full chain:2",
+        "eagle 64 auto",
+        "eagle 64 chain:2",
+    ]
+    assert all(row["identical_outputs"] == 2 for row in result["methods"])
+    best = max(result["methods"], key=lambda row: row["ratio_to_plain"])
+    assert result["best"] == best["method"]
+    assert (files / "grid.png").read_bytes().startswith(b"\x89PNG")
+    assert json.loads((files / "result.json").read_text())["methods"] == result["methods"]
+    choice = find(Subject(str(stories), str(files / "head"), str(files / "my.ranking")))
+    assert (choice is None) == (best["method"] == "plain")
+    if choice is not None:
+        assert choice.ratio == best["ratio_to_plain"]
+        assert choice.draft_vocab == (None if best["draft_vocab"] == "auto" else best["draft_vocab"])
+
+
+def test_generate_finds_the_choice(stories: Path, files: Path) -> None:
+    """A chain of two from 64 ids, which no default would be: told by what was drafted."""
+    head, ranking = str(files / "head"), str(files / "my.ranking")
+    keep(Subject(str(stories), head, ranking), Choice("64", (2, 2, 1), 1.5, "2026-11-20T00:00:00+00:00"), {})
+
+    def drafted(*more: str) -> tuple[list[int], str]:
+        command = [
+            "Once upon",
+            "--model",
+            *arguments(stories, files),
+            "--max-tokens",
+            "9",
+            "--temperature",
+            "0",
+            "--json",
+        ]
+        done = CliRunner().invoke(generate, [*command, *more])
+        assert done.exit_code == 0, done.output
+        output = json.loads(done.stdout)
+        passes = output["metrics"]["target_passes"]
+        return [round(count / passes) for count in output["metrics"]["drafted_per_position"]], done.stderr
+
+    by_default, said = drafted()
+    assert by_default[:2] == [1, 1]
+    assert len(by_default) == 2
+    assert said.startswith("tuned on 2026-11-20: 1.50 × plain decoding then")
+    by_hand, said = drafted("--num-speculative-tokens", "3", "--tree-depth", "3", "--tree-width", "1")
+    assert len(by_hand) == 3
+    assert "tuned" not in said
+
+
+def test_a_choice_is_for_its_names_alone(stories: Path, files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    subject = Subject(str(stories), "head", None)
+    choice = Choice(None, None, 1.1, "2026-11-20")
+    file = keep(subject, choice, {"methods": []})
+    assert find(subject) == choice
+    monkeypatch.chdir(stories.parent)
+    assert find(Subject(stories.name, "head", None)) == choice, "a folder is known by its place"
+    for other in ({"draft": "other"}, {"ranking": "r"}, {"dtype": "bfloat16"}, {"quantize": "int8"}, {"device": "cpu"}):
+        assert find(Subject(**{"model": str(stories), "draft": "head", "ranking": None, **other})) is None
+    file.write_text("{")
+    assert find(subject) is None
+
+
+def test_what_cannot_be_tuned_is_refused(stories: Path, files: Path) -> None:
+    texts = ["--prompts", str(files / "texts.jsonl")]
+    for given, words in (
+        ([str(stories), *texts], "name what drafts and a ranking"),
+        ([*arguments(stories, files), *texts, "--draft-vocab", "auto", "--shapes", "chain:2"], "add auto to --shapes"),
+        ([*arguments(stories, files), *texts, "--shapes", "star:5"], "is no shape of a draft"),
+    ):
+        done = CliRunner().invoke(tune, given)
+        assert isinstance(done.exception, UserError)
+        assert words in str(done.exception)
