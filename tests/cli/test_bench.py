@@ -170,6 +170,17 @@ def test_what_the_controller_chooses_beside_fixed_settings(stories: Path, files:
     assert [row["shape"] for row in alone["methods"]] == [None, "auto", "auto", "auto"]
 
 
+def test_drafters_in_8_bits_beside_others(stories: Path, files: Path) -> None:
+    ranked = ["--draft", str(files / "head"), "--draft-vocab", "full,64", "--ranking", str(files / "my.ranking")]
+    words = [*ranked, "--draft-quantize", "none,int8", "--shapes", "chain:2", "--max-tokens", "8"]
+    result, _ = run(stories, files, *words)
+    rows = {row["method"]: row for row in result["methods"]}
+    assert list(rows) == ["plain", "eagle full", "eagle full int8", "eagle 64", "eagle 64 int8"]
+    assert [row["draft_quantize"] for row in rows.values()] == [None, None, "int8", None, "int8"]
+    assert [row["ratio_to_full_pairs"] for row in rows.values()] == [0, 0, 0, 3, 3]
+    assert all(row["identical_outputs"] == 3 for row in rows.values())
+
+
 def test_synthetic_acceptance_is_drawn_and_said(stories: Path, files: Path, tmp_path: Path) -> None:
     ranked = [
         "--draft",
@@ -181,7 +192,7 @@ def test_synthetic_acceptance_is_drawn_and_said(stories: Path, files: Path, tmp_
         "--ranking",
         str(files / "my.ranking"),
     ]
-    words = [*ranked, "--shapes", "chain:3", "--max-tokens", "200", "--plot", str(tmp_path / "a.svg")]
+    words = [*ranked, "--shapes", "chain:3", "--max-tokens", "120", "--plot", str(tmp_path / "a.svg")]
     results = [run(stories, files, *words, "--acceptance", "synthetic:full=3.2,64=1.5")[0] for _ in range(2)]
     plain, ngram, full, ranked_row = results[0]["methods"]
     assert [plain["synthetic"], ngram["synthetic"]] == [None, None]
@@ -192,7 +203,7 @@ def test_synthetic_acceptance_is_drawn_and_said(stories: Path, files: Path, tmp_
         assert row["mean_acceptance_length"] == pytest.approx(
             asked, abs=4 * 1.3 / math.sqrt(row["target_passes"]) + 0.05
         )
-        assert row["tokens"] == 600  # nothing ended a text
+        assert row["tokens"] == 360  # nothing ended a text
         assert (row["identical_outputs"], row["differences"]) == (None, None)
     assert "synthetic acceptance" in (tmp_path / "a.svg").read_text()
     counts = [[row["target_passes"] for row in result["methods"]] for result in results]
@@ -318,6 +329,7 @@ def test_micro_is_a_command_of_its_own_and_a_file_by_its_path(
 
 
 REFUSED = {
+    "--draft-quantize int3 is unknown; compare none and int8": ["--draft-quantize", "int3", "--draft", "HEAD"],
     "the peers are transformers, transformers-prompt-lookup": ["--peer", "sglang"],
     "cut prompts with --prompt-tokens": ["--max-model-len", "5"],
     "'tree:3' is no shape of a draft": ["--shapes", "chain:4,tree:3"],
@@ -340,7 +352,8 @@ def test_what_cannot_be_measured_is_refused(
     stories: Path, files: Path, message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv(DATA, raising=False)
-    words = [word.replace("texts.jsonl", str(files / "texts.jsonl")) for word in REFUSED[message]]
+    places = {"texts.jsonl/result.json": str(files / "texts.jsonl" / "result.json"), "HEAD": str(files / "head")}
+    words = [places.get(word, word) for word in REFUSED[message]]
     done = CliRunner().invoke(bench, [str(files / "texts.jsonl"), "--model", str(stories), *words])
     assert isinstance(done.exception, UserError)
     assert message in str(done.exception)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import product
 
 from frspec.bench.acceptance import Acceptance, describe
 from frspec.bench.methods import PLAIN, OwnMethod, Setting
@@ -64,23 +65,27 @@ def own_methods(
     ranking: str | None = None,
     draft_noise: bool = True,
     acceptance: Acceptance | None = None,
+    quantize: Sequence[str | None] = (None,),
 ) -> list[OwnMethod]:
     """``PLAIN`` first; drafters with a head once for each size and shape, whose names say which where they differ.
 
     A size of ``AUTO`` is left to the controller, as ``AUTO`` shapes are; fixed shapes have none of that size.
+    quantize: "int8" and None, for drafters in 8 bits and in the target's type.
     ``acceptance`` is drawn where a head drafts; those rows are called synthetic.
     """
     methods = [OwnMethod(PLAIN, plain)]
     heads = [draft for draft in dict.fromkeys(drafts) if draft not in ("none", "ngram")]
     if "ngram" in drafts:
         methods += [_ngram(plain, shape, len(shapes) > 1) for shape in _of_other_sizes(shapes)]
-    for draft in heads:
-        for size in dict.fromkeys(sizes):
-            for shape in shapes if size != AUTO else [None]:
-                vocabulary, ranked = None if size == AUTO else size, None if size == "full" else ranking
-                llm = plain.with_draft(draft, vocabulary, ranked, shape, draft_noise)
-                words = [draft] * (len(heads) > 1) + [size] + [_label(shape)] * (len(shapes) > 1 and size != AUTO)
-                methods.append(_with_head(llm, words, Setting(draft, size, shape=_label(shape)), shape, acceptance))
+    for draft, size, kind, shape in product(heads, dict.fromkeys(sizes), dict.fromkeys(quantize), shapes):
+        if size == AUTO and shape is not None:
+            continue
+        vocabulary, ranked = None if size == AUTO else size, None if size == "full" else ranking
+        llm = plain.with_draft(draft, vocabulary, ranked, shape, draft_noise, kind)
+        words = [draft] * (len(heads) > 1) + [size] + [kind] * (kind is not None)
+        words += [_label(shape)] * (len(shapes) > 1 and size != AUTO)
+        setting = Setting(draft, size, shape=_label(shape), draft_quantize=kind)
+        methods.append(_with_head(llm, words, setting, shape, acceptance))
     return methods
 
 

@@ -31,6 +31,7 @@ class Setting:
     draft_vocab: str | None = None
     draft_vocab_size: int | None = None
     shape: str | None = None
+    draft_quantize: str | None = None
     synthetic: dict[str, Any] | None = None
 
 

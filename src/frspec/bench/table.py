@@ -6,7 +6,7 @@ Knows: rounds, the target they are of. Does not know: how they were taken, how f
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,8 @@ from frspec.models.decoder import Decoder
 from frspec.types import SamplingParams, StepStats
 
 FULL = "full"
+APART: dict[str, Any] = {"draft_vocab": None, "draft_vocab_size": None, "synthetic": None}
+"""In what a method may differ from the one that searches the full vocabulary."""
 
 
 def rows(
@@ -62,8 +64,7 @@ def _full(method: Method, methods: Sequence[Method]) -> str | None:
     same = [
         other.name
         for other in methods
-        if (setting := setting_of(other)).draft_vocab == FULL
-        and (setting.draft, setting.shape, bool(setting.synthetic)) == (own.draft, own.shape, bool(own.synthetic))
+        if (setting := setting_of(other)).draft_vocab == FULL and replace(setting, **APART) == replace(own, **APART)
     ]
     return same[0] if same else None
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 OWN_SIZES = "full,32768,8192"
 MICRO = "micro"
+DRAFT_TYPES = {"none": None, "int8": "int8"}
 
 
 class _WithMicro(click.Command):
@@ -58,6 +59,12 @@ class _WithMicro(click.Command):
     "--draft-vocab", metavar="N,SHARE,full,auto", help=f"Sizes to compare; full, or for demo's own {OWN_SIZES}."
 )
 @click.option("--ranking", metavar="FILE", help="Ranking that the sizes are taken from.")
+@click.option(
+    "--draft-quantize",
+    metavar="none,int8",
+    default="none",
+    help="Drafters' matrices to compare: as the target's, in 8 bits.",
+)
 @click.option("--shapes", metavar="SHAPE,...", help="Drafts to compare: auto, chain:TOKENS, tree:TOKENS/DEPTH/WIDTH.")
 @click.option(
     "--peer",
@@ -159,7 +166,7 @@ def _drafting(options: dict[str, Any], sizes: list[str]) -> dict[str, Any]:
     from frspec.bench.acceptance import Acceptance
     from frspec.bench.lineup import check_sizes, read_shapes
 
-    words, acceptance = options.pop("shapes"), options.pop("acceptance")
+    words, acceptance, kinds = options.pop("shapes"), options.pop("acceptance"), options.pop("draft_quantize")
     noise, shapes = options.pop("draft_noise"), _one_shape(options, asked=words is not None)
     if words is not None:
         shapes = read_shapes(words)
@@ -167,7 +174,10 @@ def _drafting(options: dict[str, Any], sizes: list[str]) -> dict[str, Any]:
     drawn = None if acceptance is None else Acceptance.parse(acceptance)
     if drawn is not None:
         drawn.check(sizes, shapes)
-    return {"sizes": sizes, "shapes": shapes, "draft_noise": noise, "acceptance": drawn}
+    quantize = [DRAFT_TYPES.get(kind, kind) for kind in kinds.split(",")]
+    if unknown := set(quantize) - set(DRAFT_TYPES.values()):
+        raise UserError(f"--draft-quantize {min(map(str, unknown))} is unknown; compare {' and '.join(DRAFT_TYPES)}")
+    return {"sizes": sizes, "shapes": shapes, "draft_noise": noise, "acceptance": drawn, "quantize": quantize}
 
 
 def _one_shape(options: dict[str, Any], asked: bool) -> Shapes:
