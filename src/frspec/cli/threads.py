@@ -8,13 +8,9 @@ import os
 import click
 
 from frspec.errors import UserError
+from frspec.machine import cores
 
 log = logging.getLogger("frspec")
-
-
-def cores() -> int:
-    """Cores this process may run on, which can be fewer than the machine has."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def use_threads(ctx: click.Context, param: click.Parameter, wanted: int | None) -> None:  # noqa: ARG001
