@@ -16,6 +16,8 @@ from frspec.speculation.drafters.base import DraftState
 from frspec.speculation.plan import Plan, Stop
 from frspec.types import TokenTree
 
+LONGEST = 4
+
 
 @dataclass
 class _Index:
@@ -28,16 +30,16 @@ class _Index:
 class NgramDrafter:
     """Proposes the ``nodes`` tokens that followed the latest earlier occurrence of the longest matching n-gram.
 
-    longest, shortest: n-gram sizes to try, in tokens.
+    longest, shortest: n-gram sizes to try, in tokens, the longest at most ``LONGEST``.
     """
 
     name = "ngram"
 
     sizes: tuple[int, ...] = ()
     widest = 1
-    sureness = (0.0, 0.15, 0.35, 0.5, 0.6)
+    sureness = (0.0, 0.15, 0.35, 0.5, 0.6, 0.5, 0.6, 0.7, 0.8)
 
-    def __init__(self, nodes: int, longest: int = 4, shortest: int = 1) -> None:
+    def __init__(self, nodes: int, longest: int = LONGEST, shortest: int = 1) -> None:
         self.max_nodes = nodes
         self._sizes = range(longest, shortest - 1, -1)
 
@@ -54,9 +56,10 @@ class NgramDrafter:
         trees = []
         for state in states:
             size, found = self._continuation(state, plan.shape.nodes if plan else self.max_nodes)
-            state.guesses = [(token, size) for token in found]
+            # By the match's size, the first token apart from those after it: where that was right, they mostly are.
+            state.guesses = [(token, size if place == 0 else size + LONGEST) for place, token in enumerate(found)]
             if plan is not None and plan.stop is not None:
-                del found[_worth(plan.stop, size, len(found)) :]
+                del found[_worth(plan.stop, state.guesses) :]
             trees.append(TokenTree.chain([state.tokens[-1], *found]))
         clock.lap("draft lookup")
         return trees
@@ -84,9 +87,12 @@ class NgramDrafter:
         return 0, []
 
 
-def _worth(stop: Stop, size: int, most: int) -> int:
-    """How many tokens after a match of ``size`` are worth verifying."""
-    chance, reach, count = stop.chances[size], 1.0, 0
-    while count < most and (reach := reach * chance) >= stop.node_price:
+def _worth(stop: Stop, guesses: Sequence[tuple[int, int]]) -> int:
+    """How many of ``guesses`` are worth verifying."""
+    reach, count = 1.0, 0
+    for _, kind in guesses:
+        reach *= stop.chances[kind]
+        if reach < stop.node_price:
+            break
         count += 1
     return count
