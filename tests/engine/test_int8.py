@@ -1,11 +1,14 @@
 """The promise on a target of 8-bit integers, and drafts by them."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from click.testing import CliRunner
 
+from frspec.cli.generate import generate
 from frspec.engine.llm import LLM
 from frspec.models.eagle import EagleHead, load_eagle, new_head, save_eagle
 from frspec.models.precision import Precision
@@ -57,3 +60,12 @@ def test_a_head_of_integers_drafts_for_any_target(stories: Path, tmp_path: Path)
     draft_head = DraftHead.of(target, DraftVocabulary.whole(llm.config.vocab_size))
     drafted = llm.with_draft(EagleDrafter(small, draft_head, TreeShape(15, 5, 4)))
     assert ids(drafted.generate(PROMPTS, WARM)) == ids(llm.generate(PROMPTS, WARM))
+
+
+def test_the_command_line_takes_it(stories: Path) -> None:
+    prompt, options = PROMPTS[0], ["--temperature", "0", "--max-tokens", "12", "--draft", "ngram", "--json"]
+    found = CliRunner().invoke(generate, [prompt, "--model", str(stories), "--quantize", "int8", *options])
+    assert found.exit_code == 0, found.output
+    expected = LLM(stories, quantize="int8").generate(prompt, replace(GREEDY, max_tokens=12))
+    written = json.loads(found.stdout.splitlines()[-1])
+    assert written["outputs"][0]["token_ids"] == ids(expected)[0]
