@@ -44,6 +44,16 @@ def test_new_verdicts_outweigh_old_ones() -> None:
     assert acceptance.first(0) > 0.95
 
 
+def test_a_long_text_without_drafts() -> None:
+    """Units grow with every token; they must not grow out of what a float holds."""
+    acceptance = Acceptance(1, fade=0.98, weight=2)
+    for _ in range(40_000):  # 0.98 to this power is nothing to a float
+        acceptance.note(1, 0, None, 0, 0)
+    for _ in range(200):
+        acceptance.note(1, 1, 0, 0, 0)
+    assert acceptance.first(0) > 0.9
+
+
 def test_a_new_text_is_taken_for_one_like_the_others() -> None:
     everything = Acceptance(2, fade=0.999, weight=8)
     feed(everything, 3000)

@@ -117,6 +117,43 @@ def test_hopeless_drafts_cost_next_to_nothing() -> None:
     assert controlled(world) > 0.99 * world.rate(lambda _: None)
 
 
+def test_hopeless_drafts_of_many_texts_at_once_cost_next_to_nothing() -> None:
+    world, controller = World(lambda _: 0.0), Controller(COSTS, Chains(), VOCAB)  # type: ignore[arg-type]
+    states = [DraftState([COMMON], 0, 0.0, room=1000) for _ in range(32)]
+    plain, taken = COSTS.verify(32) + 32 * COSTS.pick, 0.0
+    for _ in range(2000):
+        plan = controller.plan(states)
+        verdicts = [world.round(state, plan)[0] for state in states]
+        seconds = COSTS.verify(sum(len(verdict.tree) for verdict in verdicts)) + 32 * COSTS.pick
+        seconds += plan.shape.depth * COSTS.draft(32, plan.rows, noisy=False) if plan else 0.0
+        controller.learn(verdicts, plan, seconds)
+        taken += seconds
+    assert taken < 1.02 * 2000 * plain
+
+
+def test_rounds_beside_a_prompt_say_how_guesses_did_and_not_what_they_cost() -> None:
+    world, controller = World(lambda _: 0.0), Controller(COSTS, Chains(), VOCAB)  # type: ignore[arg-type]
+    state, drafted = DraftState([COMMON], 0, 0.0, room=1000), 0
+    for _ in range(500):
+        plan = controller.plan([state])
+        drafted += plan is not None
+        controller.learn([world.round(state, plan)[0]], plan, None)
+    assert drafted < 40
+
+
+def test_what_plain_rounds_cost_is_looked_at_however_much_drafts_promise() -> None:
+    """Reading memory gets four times as quick, which drafted rounds have hardly anything of."""
+    world, since = World(lambda _: 0.6, rare=0.02, slow=1.0), 600
+    controller = Controller(COSTS, Chains(), VOCAB)  # type: ignore[arg-type]
+    state, plain = DraftState([COMMON], 0, 0.0, room=1000), 0
+    for number in range(6000):
+        plan = controller.plan([state])
+        verdict, seconds = world.round(state, plan)
+        controller.learn([verdict], plan, seconds / (1 if number < since else 1.2 if plan else 4))
+        plain += plan is None and number >= 4000
+    assert plain > 1600
+
+
 def test_drafts_that_cost_more_than_was_measured_are_given_up() -> None:
     for slow in (1.0, 1.5, 3.0):
         world = World(lambda _: 0.5, slow=slow)

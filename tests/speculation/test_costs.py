@@ -1,6 +1,7 @@
 """The cost table: lines between points, through a file and back, and what is measured of a real model."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -8,11 +9,15 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch import Tensor
 
 from frspec.engine.controlling import make_controller
 from frspec.engine.llm import LLM
 from frspec.speculation.costs import Costs, between
+from frspec.speculation.drafters.base import DraftState
+from frspec.speculation.drafters.model import ModelDrafter
 from frspec.speculation.measuring import measure
+from frspec.speculation.plan import TreeShape
 
 POINTS = ((1, 2.0), (2, 2.5), (5, 2.5), (9, 4.0))
 
@@ -45,13 +50,12 @@ def test_every_part_of_a_real_round_is_measured(llm: LLM, stories: Path) -> None
     own = llm.with_draft(str(stories)).engine
     assert own.drafter is not None
     costs = measure(own.target, own.drafter)
-    assert [rows for rows, _ in costs.target] == [1, 2, 3, 5, 9, 17, 33]
+    assert [rows for rows, _ in costs.target] == [1, 2, 5, 9, 17, 33]
     assert costs.heads is not None
     assert list(costs.heads) == [2048]
     for seconds in (costs.pick, costs.noisy_pick, *(s for _, s in (*costs.target, *costs.layer, *costs.heads[2048]))):
         assert 0 < seconds < 1
-    text = own.target.new_cache(4)
-    assert text.drafted == 0, "measuring leaves nothing behind"
+    assert len(own.target.blocks) == own.target.config.num_hidden_layers, "measuring leaves the target whole"
     assert measure(own.target, llm.with_draft("ngram").engine.drafter).heads is None  # type: ignore[arg-type]
 
 
@@ -87,6 +91,31 @@ def test_a_table_is_measured_once_and_only_for_what_it_is_of(
         torch.set_num_threads(before)
     assert len(measured) == len(spoilt) + 2
     assert len(list((tmp_path / "costs").iterdir())) == 2
+
+
+def test_exact_passes_have_a_table_of_their_own(stories: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FRSPEC_CACHE", str(tmp_path))
+    for exact in (False, True):
+        LLM(stories, draft="ngram", exact=exact)
+    assert len(list((tmp_path / "costs").iterdir())) == 2
+
+
+def test_what_is_measured_with_is_known_to_the_drafter(llm: LLM, stories: Path) -> None:
+    """A target's vocabulary may be padded beyond that of its draft model."""
+
+    class Small(ModelDrafter):
+        def row_levels(self, vocab_size: int) -> Sequence[int]:
+            return bytes(100) + bytes([len(self.sizes)]) * (vocab_size - 100)
+
+        def catch_up(self, states: Sequence[DraftState]) -> Tensor:
+            seen.update(token for state in states for token in state.tokens)
+            return super().catch_up(states)
+
+    seen, full = set[int](), llm.with_draft(str(stories)).engine
+    assert isinstance(full.drafter, ModelDrafter)
+    measure(full.target, Small(full.drafter.decoder, full.drafter.head, TreeShape()))
+    assert seen
+    assert max(seen) < 100
 
 
 def test_a_cache_that_cannot_be_written_is_done_without(

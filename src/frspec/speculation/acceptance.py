@@ -39,6 +39,8 @@ class Acceptance:
         depth: of its ``children``, from 1. rank: which of them, in order of score, the picked one was; None for none of
         them. level: the smallest size that contains the token. drafted_from: the size that was drafted from.
         """
+        if self._unit > 1e9:
+            self._rescale()
         self._unit *= self._grow
         unit = self._unit
         self._seen[level] += unit
@@ -54,8 +56,6 @@ class Acceptance:
         if depth == 1 and level <= drafted_from:
             self._level_tried[level] += unit
             self._level_right[level] += unit * (rank == 0)
-        if unit > 1e9:
-            self._rescale()
 
     def first(self, level: int) -> float:
         """How likely the best of the root's children is right, drafted from size ``level``."""

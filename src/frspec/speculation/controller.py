@@ -23,13 +23,14 @@ WIDTHS, TREES = (2, 4, 8), 8
 """Widths of trees that are compared with chains, at every so manieth revision while a chain is in use."""
 REVISE = 16
 """Rounds that one plan is kept for; fewer at first."""
-CHECK, FIRST_CHECKS, CLOSE = 64, 4, 1.5
-"""Drafted rounds, fewer for the first few times, after which one plain round is taken to see what it costs now, unless
-the plan promises so many times its speed that it could not matter."""
+CHECK, FIRST_CHECKS, CLOSE, SELDOM = 64, 4, 1.5, 256
+"""Drafted rounds, fewer for the first few times, after which one plain round is taken to see what it costs now; where
+the plan promises so many times its speed that it could hardly matter, after many more: plain rounds may have become
+quicker by more than drafted ones."""
 SPARE = 4
 """Depths beyond the best one on average that a chain may grow to where it is sure of itself."""
 TRIAL_SHARE, LONGEST_REST = 0.01, 256
-"""The time that trials may cost a text that is not drafted for; how many tokens it goes without one at most."""
+"""The time that trials may cost texts that are not drafted for; how many tokens each goes without one at most."""
 FREE_DEPTH = 10
 """Tokens that a drafter may propose to which it costs nothing."""
 TEXT_FADE, FADE, TEXT_WEIGHT, WEIGHT = 0.98, 0.998, 6.0, 8.0
@@ -104,16 +105,14 @@ class Controller:
             self._rest -= len(states)
             return self._trial if self._rest < 0 else None
         self._unchecked += 1
-        if (
-            self._unchecked > (CHECK if self._pace[False].known else FIRST_CHECKS)
-            and self._promise.rate < CLOSE * self._plain.rate
-        ):
+        close = self._promise.rate < CLOSE * self._plain.rate
+        if self._unchecked > (SELDOM if not close else CHECK if self._pace[False].known else FIRST_CHECKS):
             self._unchecked = 0
             return None
         return self._promise.plan
 
-    def learn(self, verdicts: Sequence[Verdict], plan: Plan | None, seconds: float) -> None:
-        """What came of a round that took ``seconds``, drafted to ``plan``."""
+    def learn(self, verdicts: Sequence[Verdict], plan: Plan | None, seconds: float | None) -> None:
+        """What came of a round that took ``seconds``, drafted to ``plan``; None where something else took time too."""
         noisy = any(verdict.state.temperature > 0 for verdict in verdicts)
         if plan is not None:
             self._news, self._drafted_from = True, self._level(plan.rows)
@@ -121,7 +120,8 @@ class Controller:
         for verdict in verdicts:
             depth = max(depth, len(verdict.state.guesses))
             self._judge(verdict, self._habits(verdict.state, noisy), noisy)
-        self._pace[plan is not None].note(seconds, self._expected(verdicts, plan, depth, noisy))
+        if seconds is not None:
+            self._pace[plan is not None].note(seconds, self._expected(verdicts, plan, depth, noisy))
         if plan is not None and plan is self._trial:
             self._rest = self._pause
             if any(len(verdict.path) > 1 for verdict in verdicts):
@@ -197,7 +197,7 @@ class Controller:
         plain, slow = self._plain.seconds, max(1.0, self._factor(drafted=True) / self._plain.factor)
         taken = self.costs.verify(2 * batch) + self.costs.draft(batch, rows, noisy) + batch * self.costs.token(noisy)
         extra = taken * slow - plain
-        self._pause = max(1, min(ceil(batch * extra / (TRIAL_SHARE * plain)), LONGEST_REST))
+        self._pause = max(1, min(ceil(batch * extra / (TRIAL_SHARE * plain)), batch * LONGEST_REST))
 
     def _outlook(self, texts: Sequence[Acceptance], noisy: bool) -> Outlook:
         def mean(values: Sequence[float]) -> float:

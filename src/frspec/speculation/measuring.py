@@ -2,7 +2,8 @@
 
 Knows: which parts there are, how to run each with made-up tokens. Does not know: files, what the table is used for.
 A part that takes long is run twice, a quick one some more times, and the least counts: what comes on top is other
-programs'. Of a model with many layers a few are run, large enough together not to stay in the processor's cache.
+programs'. Draft heads are measured at every third size; what lies between is on a line. Of a model with many layers a
+few are run, large enough together not to stay in the processor's cache.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from frspec.clock import Clock
 from frspec.models.decoder import Decoder
 from frspec.models.layers.split import one_thread
 from frspec.models.segments import Segment
-from frspec.speculation.costs import Costs, Points
+from frspec.speculation.costs import Costs, Points, between
 from frspec.speculation.drafters.base import Adaptive, Drafter, DraftState
 from frspec.speculation.noise import position_key, rough_gumbel, token_bits
 from frspec.speculation.plan import Plan, TreeShape
@@ -30,23 +31,32 @@ from frspec.types import SamplingParams
 
 CONTEXT = 64
 """Tokens of text that passes are measured after; longer ones cost plain and drafted rounds alike."""
-ROWS = (1, 2, 3, 5, 9, 17, 33)
-LEVELS = 3
+ROWS = (1, 2, 5, 9, 17, 33)
+LEVELS = 2
 """Depth of the drafts that are measured."""
 ENOUGH_BYTES = 1 << 28
-QUICK, PATIENCE, MOST = 0.02, 0.03, 7
-"""Seconds up to which a part is quick, seconds that a quick part is repeated for, and times at most."""
+PATIENCE, MOST = 0.02, 7
+"""Seconds that a quick part is repeated for, and times at most."""
 
 
 def measure(target: Decoder, drafter: Drafter) -> Costs:
     """The costs of ``target`` and of ``drafter``, if it is ``Adaptive`` and has a head, on their device."""
     with torch.inference_mode(), one_thread(target.precision.light):
-        text = torch.randint(target.config.vocab_size, (CONTEXT,), generator=torch.Generator().manual_seed(0))
+        text = _text(target.config.vocab_size, drafter)
         points, features, scores = _target(target, text)
         greedy, noisy = (_least(partial(_pick, temperature, scores)) for temperature in (0.0, 1.0))
         if not isinstance(drafter, Adaptive) or not drafter.sizes:
             return Costs(points, greedy, noisy)
         return _Drafts(target, drafter, text, features).costs(points, greedy, noisy)
+
+
+def _text(vocab_size: int, drafter: Drafter) -> Tensor:
+    """[CONTEXT]: made-up tokens that ``drafter`` knows too: the target's vocabulary may be padded further."""
+    known = torch.arange(vocab_size)
+    if isinstance(drafter, Adaptive) and drafter.sizes:
+        levels = torch.tensor(list(drafter.row_levels(vocab_size)))
+        known = known[levels < len(drafter.sizes)]
+    return known[torch.randint(len(known), (CONTEXT,), generator=torch.Generator().manual_seed(0))]
 
 
 def _pick(temperature: float, scores: Tensor) -> None:
@@ -58,18 +68,20 @@ def _noise(ids: Tensor) -> None:
 
 
 def _least(run: Callable[[], object], device: torch.device | None = None) -> float:
-    """Seconds of the quickest run."""
-    run()
+    """Seconds of the quickest run; the first one, which may have to fetch and compile, counts where it is long."""
     times = list[float]()
-    while not times or (len(times) < MOST and sum(times) < PATIENCE) or (len(times) < 2 and times[0] < QUICK):
-        if device is not None and device.type == "cuda":
-            torch.cuda.synchronize(device)
+    while len(times) < 2 or (len(times) < MOST and sum(times) < PATIENCE):
+        _wait(device)
         started = perf_counter()
         run()
-        if device is not None and device.type == "cuda":
-            torch.cuda.synchronize(device)
+        _wait(device)
         times.append(perf_counter() - started)
     return min(times)
+
+
+def _wait(device: torch.device | None) -> None:
+    if device is not None and device.type == "cuda":
+        torch.cuda.synchronize(device)
 
 
 def _target(target: Decoder, text: Tensor) -> tuple[Points, Tensor, Tensor]:
@@ -120,25 +132,25 @@ class _Drafts:
 
     def costs(self, points: Points, greedy: float, noisy: float) -> Costs:
         """The table, from the target's part of it."""
-        widest = min(8, self.drafter.widest)
-        heads, noise = dict[int, Points](), dict[int, float]()
+        sizes, widest = self.drafter.sizes, min(8, self.drafter.widest)
+        measured = sorted({*sizes[:1], *sizes[2:-2:3], *sizes[-2:]})
         layers, wide_layers, trees = list[float](), list[float](), list[float]()
-        for size in self.drafter.sizes:
-            chain = self._laps(Plan(TreeShape(LEVELS, LEVELS, 1), size))
+        ones, wides = list[tuple[int, float]](), list[tuple[int, float]]()
+        for size in measured:
+            chain, width = self._laps(Plan(TreeShape(LEVELS, LEVELS, 1), size)), min(widest, size)
             layers.append(chain["draft layer"] / LEVELS)
-            one, wide = chain["draft head"] / LEVELS, min(widest, size)
-            heads[size] = ((1, one),)
-            if wide > 1:
-                tree = self._laps(Plan(TreeShape(wide, LEVELS, wide), size))
-                wide_layers.append((tree["draft layer"] - layers[-1]) / (LEVELS - 1))
-                trees.append(tree["draft tree"])
-                heads[size] = ((1, one), (wide, max(one, (tree["draft head"] - one) / (LEVELS - 1))))
-            ids = torch.arange(size, dtype=torch.int32, device=self.target.device)
-            noise[size] = _least(partial(_noise, ids), ids.device)
-        layer: Points = ((1, min(layers)),)
-        if wide_layers:
-            layer = ((1, min(layers)), (widest, max(min(layers), min(wide_layers))))
-        return Costs(points, greedy, noisy, layer, heads, noise, min(trees, default=0.0))
+            ones.append((size, chain["draft head"] / LEVELS))
+            tree = self._laps(Plan(TreeShape(width, LEVELS, width), size)) if width > 1 else chain
+            wide_layers.append(tree["draft layer"] - layers[-1])
+            wides.append((size, max(ones[-1][1], tree["draft head"] - ones[-1][1])))
+            trees.append(tree["draft tree"])
+        one, wide = min(layers), max(min(layers), min(wide_layers))
+        heads = {size: ((1, between(tuple(ones), size)), (8, between(tuple(wides), size))) for size in sizes}
+        noise = {size: _least(partial(_noise, self._ids(size)), self.target.device) for size in sizes}
+        return Costs(points, greedy, noisy, ((1, one), (8, wide)), heads, noise, min(trees))
+
+    def _ids(self, size: int) -> Tensor:
+        return torch.arange(size, dtype=torch.int32, device=self.target.device)
 
     def _laps(self, plan: Plan) -> dict[str, float]:
         """Seconds of one draft by name, the quickest of a few, after two tokens that the drafter has yet to read."""
