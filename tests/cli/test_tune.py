@@ -106,6 +106,20 @@ def test_a_choice_is_for_its_names_alone(stories: Path, files: Path, monkeypatch
     assert find(subject) is None
 
 
+def test_where_nothing_is_faster_an_older_choice_is_forgotten(
+    stories: Path, files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    subject = Subject(str(stories), str(files / "head"), str(files / "my.ranking"))
+    keep(subject, Choice("64", (2, 2, 1), 1.5, "2026-11-20"), {})
+    rows = [{"method": "plain", "draft": None, "ratio_to_plain": 1.0}, {"method": "eagle", "ratio_to_plain": 0.9}]
+    monkeypatch.setattr("frspec.bench.run.run", lambda *_, **__: ({"methods": rows, "memory": None}, []))
+    monkeypatch.setattr("frspec.cli.tune.print_table", lambda *_: None)
+    done = CliRunner().invoke(tune, [*arguments(stories, files), "--prompts", str(files / "texts.jsonl")])
+    assert done.exit_code == 0, done.output
+    assert "nothing is kept" in done.stdout
+    assert find(subject) is None
+
+
 def test_what_cannot_be_tuned_is_refused(stories: Path, files: Path) -> None:
     texts = ["--prompts", str(files / "texts.jsonl")]
     for given, words in (

@@ -100,6 +100,25 @@ def test_measured_costs(plain: LLM, stories: Path, params: SamplingParams, setti
     assert ids(drafted.generate(PROMPTS, params)) == ids(plain.generate(PROMPTS, params))
 
 
+@pytest.mark.parametrize("part", ["plan", "learn"])
+def test_a_controller_that_breaks_changes_nothing(
+    plain: LLM, stories: Path, part: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drafted, calls = plain.with_draft(stories), [0]
+    real = getattr(drafted.engine.controller, part)
+
+    def broken(*given: object) -> object:
+        calls[0] += 1
+        if calls[0] > 5:
+            raise ZeroDivisionError
+        return real(*given)
+
+    monkeypatch.setattr(drafted.engine.controller, part, broken)
+    assert ids(drafted.generate(PROMPTS, WARM)) == ids(plain.generate(PROMPTS, WARM))
+    assert calls[0] == 6, "nobody is drafted for any longer"
+    assert drafted.engine.stats.draft_failures == 1
+
+
 def test_a_shape_that_was_asked_for_is_kept(stories: Path) -> None:
     llm = LLM(stories, draft=stories, num_speculative_tokens=3)
     assert llm.engine.controller is None

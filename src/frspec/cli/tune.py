@@ -96,13 +96,13 @@ def tune(
         **found,
     }
     best = max(found["methods"], key=lambda row: row["ratio_to_plain"] or 0.0)
-    _keep(model, draft, ranking, place, best, result)
     if output is not None:
         write_result(Path(output), result, rounds)
     if plot is not None:
         from frspec.bench.plots import draw
 
         draw("grid", [result], Path(plot))
+    _keep(model, draft, ranking, place, best, result)
     print(json.dumps({**result, "best": best["method"]}))
 
 
@@ -117,16 +117,18 @@ def _keep(
     """Keep the best way to draft, or that there is none; and say so."""
     from frspec.artifacts import provenance
     from frspec.bench.lineup import AUTO, read_shapes
-    from frspec.engine.tuning import Choice, Subject, keep
+    from frspec.engine.tuning import Choice, Subject, forget, keep
 
+    subject = Subject(model, draft, ranking, **place)
     if best["draft"] is None:
+        forget(subject)
         print("nothing was faster than plain decoding; nothing is kept: without a choice, measured costs decide")
         return
     (shape,) = read_shapes(best["shape"])
     sides = None if shape is None else (shape.nodes, shape.depth, shape.width)
     size = None if best["draft_vocab"] == AUTO else best["draft_vocab"]
     choice = Choice(size, sides, best["ratio_to_plain"], provenance()["date"])
-    file = keep(Subject(model, draft, ranking, **place), choice, result)
+    file = keep(subject, choice, result)
     print(f"best: {best['method']}, {choice.ratio:.2f} × plain; kept for frspec generate and chat in {file}")
 
 

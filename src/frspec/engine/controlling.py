@@ -53,6 +53,7 @@ def _key(target: Decoder, drafter: Adaptive) -> dict[str, Any]:
         "versions": {"frspec": version("frspec"), "torch": torch.__version__},
         "machine": torch.cuda.get_device_name(device) if device.type == "cuda" else processor(),
         "threads": torch.get_num_threads(),
+        "decoder": type(target).__name__,
         "model": json.loads(json.dumps(asdict(target.config), default=str)),
         "precision": [str(target.dtype), *map(str, asdict(target.precision).values())],
         "drafter": [drafter.name, *drafter.costs_depend_on()],

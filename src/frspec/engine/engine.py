@@ -92,9 +92,19 @@ class Engine:
             self._retire()
             raise
         self._retire()
-        if self.controller is not None and len(verdicts) == len(shares):  # nobody read a prompt meanwhile
-            self.controller.learn(verdicts, self._plan, perf_counter() - started)
+        alone = len(verdicts) == len(shares)  # nobody read a prompt meanwhile
+        self._learn(verdicts, perf_counter() - started if alone else None)
         self.clock.lap("sampling")
+
+    def _learn(self, verdicts: Sequence[Verdict], seconds: float | None) -> None:
+        """Let the controller see what came of the round, if anybody is still drafted for."""
+        if self.controller is None or all(verdict.state.failed for verdict in verdicts):
+            return
+        try:
+            self.controller.learn(verdicts, self._plan, seconds)
+        except Exception as error:
+            self._stop_drafting([request for request in self.running if not request.draft.failed], error)
+            self.controller.forget()
 
     def _admit(self) -> None:
         while self.waiting and len(self.running) < self.max_num_seqs:

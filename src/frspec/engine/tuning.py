@@ -80,5 +80,19 @@ def find(subject: Subject) -> Choice | None:
         return None
 
 
+def forget(subject: Subject) -> None:
+    """Keep no choice for ``subject`` any longer.
+
+    Raises:
+        UserError: when the place cannot be written.
+    """
+    file = subject.file()
+    try:
+        if file.exists():
+            file.unlink()
+    except OSError as error:
+        raise UserError(f"cannot remove {file}: {error.strerror}; what was tuned before stays in use") from error
+
+
 def _place(value: str | None) -> str | None:
     return str(Path(value).resolve()) if value is not None and Path(value).exists() else value
