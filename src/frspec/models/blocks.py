@@ -4,9 +4,9 @@ Knows: which rows and heads fit into one product, and which keys it may leave ou
 
 One way serves every shape: queries by keys, a softmax, by values, in blocks of at most ``MOST`` scores. Measured
 against PyTorch's fused attention on two Zen 5 cores, 32 heads over 8 of 64, bfloat16: one row over 4,096 keys takes
-0.4 ms (fused with query heads stacked 0.8, as libraries call it 6.1), 16 rows 1.2 (3.8), 512 rows over 16,384 keys 173
-(401); in float32 512 rows over 4,096 keys take 108 (95), fewer rows the same. That holds as long as products need not
-copy keys (``KVCache``) and scores lie in memory that was touched before. docs/experiments.md has the table.
+0.5 ms (fused with query heads stacked 0.8, as libraries call it 6.1), 16 rows 1.6 (3.8), 512 rows over 16,384 keys 175
+(401). In float32 few rows take the same, 512 over 4,096 keys 146 (124). That holds as long as products need not copy
+keys (``KVCache``) and scores lie in memory that was touched before. docs/experiments.md has the table.
 """
 
 from __future__ import annotations
