@@ -1,8 +1,8 @@
-"""The 40 prompts that speeds of the demo model are measured on, as JSON Lines with the field ``messages``.
+"""The 80 prompts that speeds of the demo model are measured on, as JSON Lines with the field ``messages``.
 
     python recipes/demo/prompts.py CORPORA OUT.jsonl
 
-Twenty dialogues cut at a user's turn in their middle, ten requests for a story, ten problems; all of documents that
+Forty dialogues cut at a user's turn in their middle, twenty requests for a story, twenty problems; all of documents that
 neither the target, nor its head, nor the ranking has seen. The same documents every time.
 """
 
@@ -18,7 +18,7 @@ from texts import SOURCES, Message, all_forms
 
 from frspec.artifacts import atomic_path
 
-COUNTS = {"dialogues_en": 20, "tinystories_en": 10, "gsm8k_train_en": 10}
+COUNTS = {"dialogues_en": 40, "tinystories_en": 20, "gsm8k_train_en": 20}
 SEED = 0
 
 
