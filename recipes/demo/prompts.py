@@ -2,8 +2,8 @@
 
     python recipes/demo/prompts.py CORPORA OUT.jsonl
 
-Forty dialogues cut at a user's turn in their middle, twenty requests for a story, twenty problems; all of documents that
-neither the target, nor its head, nor the ranking has seen. The same documents every time.
+Forty dialogues cut at a user's turn in their middle, twenty requests for a story, twenty problems; all of documents
+that neither the target, nor its head, nor the ranking has seen. The same documents every time.
 """
 
 from __future__ import annotations
