@@ -154,6 +154,35 @@ def test_what_plain_rounds_cost_is_looked_at_however_much_drafts_promise() -> No
     assert plain > 1600
 
 
+@pytest.mark.parametrize("row", [0.03, 0.05])
+def test_what_a_drafter_reads_after_a_rest_is_not_what_drafts_cost(row: float) -> None:
+    """A draft model reads all that was written meanwhile; a text that becomes predictable must be noticed all the same.
+
+    The last half is predictable."""
+    world, controller = World(lambda n: 0.9 if n > 2000 else 0.0, rare=0.02), Controller(COSTS, Chains(), VOCAB)  # type: ignore[arg-type]
+    state, read, rounds, late = DraftState([COMMON], 0, 0.0, room=1000), 1, 0, 0
+    while len(state.tokens) < ROUNDS:
+        plan, unread = controller.plan([state]), max(0, len(state.tokens) - read - 5)
+        verdict, seconds = world.round(state, plan)
+        controller.learn([verdict], plan, seconds + (row * unread if plan else 0.0))
+        read = len(state.tokens) if plan else read
+        if len(state.tokens) > 3000:
+            rounds, late = rounds + 1, late + (plan is not None)
+    assert late > 0.95 * rounds
+
+
+def test_every_text_is_counted_among_its_like() -> None:
+    """Greedy texts that are easy beside warm ones that are not: a new greedy one is taken for an easy one."""
+    easy, hard = World(lambda _: 0.9, rare=0.0), World(lambda _: 0.1, rare=0.0)
+    controller = Controller(COSTS, Chains(), VOCAB)  # type: ignore[arg-type]
+    greedy, warm = DraftState([COMMON], 0, 0.0, room=1000), DraftState([COMMON], 0, 1.0, room=1000)
+    plan = Plan(TreeShape(2, 2, 1), SIZES[1])
+    for _ in range(500):
+        controller.learn([easy.round(greedy, plan)[0], hard.round(warm, plan)[0]], plan, None)
+    firsts = [controller._habits(DraftState([COMMON], 0, warmth, room=9)).first(1) for warmth in (0.0, 1.0)]
+    assert firsts == pytest.approx([0.9, 0.1], abs=0.07)
+
+
 def test_drafts_that_cost_more_than_was_measured_are_given_up() -> None:
     for slow in (1.0, 1.5, 3.0):
         world = World(lambda _: 0.5, slow=slow)

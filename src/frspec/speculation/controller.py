@@ -85,6 +85,7 @@ class Controller:
         self._all = {noisy: Acceptance(len(self._sizes), FADE, WEIGHT) for noisy in (False, True)}
         self._surety = {noisy: Surety(self._sureness) for noisy in (False, True)}
         self._pace = {drafted: Pace() for drafted in (False, True)}
+        self._trial_pace = Pace()
         self._promise, self._plain = Promise(None, 1, 1.0), Promise(None, 1, 1.0)
         self._trial: Plan | None = None
         self._planned_for: tuple[int, bool] | None = None
@@ -95,7 +96,7 @@ class Controller:
     def plan(self, states: Sequence[DraftState]) -> Plan | None:
         """For the next round of ``states``, or None to decode plainly."""
         noisy = any(state.temperature > 0 for state in states)
-        texts = [self._habits(state, noisy) for state in states]
+        texts = [self._habits(state) for state in states]
         self._age += 1
         self._rounds += 1
         if (self._news and self._age >= min(REVISE, self._rounds // 2)) or self._planned_for != (len(states), noisy):
@@ -119,14 +120,23 @@ class Controller:
         depth = 0
         for verdict in verdicts:
             depth = max(depth, len(verdict.state.guesses))
-            self._judge(verdict, self._habits(verdict.state, noisy), noisy)
+            self._judge(verdict)
         if seconds is not None:
-            self._pace[plan is not None].note(seconds, self._expected(verdicts, plan, depth, noisy))
+            self._time(seconds, self._expected(verdicts, plan, depth, noisy), plan)
         if plan is not None and plan is self._trial:
             self._rest = self._pause
             if any(len(verdict.path) > 1 for verdict in verdicts):
                 self._age = REVISE  # a guess that came right may change the plan
             self._trials += 1
+
+    def _time(self, seconds: float, expected: float, plan: Plan | None) -> None:
+        """Note what a round took. After a rest a drafter may have much to read, which other drafts have not: how long
+        a trial took says what trials cost, and of drafts only that they take no longer."""
+        if plan is not None and plan is self._trial:
+            self._trial_pace.note(seconds, expected)
+            if seconds > expected * self._factor(drafted=True):
+                return
+        self._pace[plan is not None].note(seconds, expected)
 
     def _factor(self, drafted: bool) -> float:
         """Of rounds with or without drafts; while there were few of one kind, what holds for the other."""
@@ -143,17 +153,20 @@ class Controller:
             seconds += (depth - 1) * costs.draft(batch * width, plan.rows, noisy)
         return seconds
 
-    def _habits(self, state: DraftState, noisy: bool) -> Acceptance:
+    def _habits(self, state: DraftState) -> Acceptance:
         """How guesses do in this text."""
         if not isinstance(state.habits, Acceptance):
-            state.habits = Acceptance(len(self._sizes), TEXT_FADE, TEXT_WEIGHT, self._all[noisy])
+            prior = self._all[state.temperature > 0]
+            state.habits = Acceptance(len(self._sizes), TEXT_FADE, TEXT_WEIGHT, prior)
         return state.habits
 
     def _level(self, rows: int | None) -> int:
         return self._sizes.index(rows) if rows is not None else max(0, len(self._sizes) - 1)
 
-    def _judge(self, verdict: Verdict, own: Acceptance, noisy: bool) -> None:
+    def _judge(self, verdict: Verdict) -> None:
         """Note of every token whether it was among the guesses."""
+        noisy = verdict.state.temperature > 0
+        own, everyone = self._habits(verdict.state), self._all[noisy]
         guesses, surety = verdict.state.guesses, self._surety[noisy]
         below = {} if guesses else _children(verdict.tree)
         for place, token in enumerate(verdict.emitted):
@@ -164,7 +177,7 @@ class Controller:
             elif found := below.get(verdict.path[place]):
                 children = len(found)
                 rank = found.index(verdict.path[place + 1]) if place + 1 < len(verdict.path) else None
-            for acceptance in (own, self._all[noisy]):
+            for acceptance in (own, everyone):
                 acceptance.note(place + 1, children, rank, self._levels[token], self._drafted_from)
             if guesses and children:
                 surety.note(guesses[place][1], rank == 0)
@@ -194,7 +207,8 @@ class Controller:
         if self._sizes and self._trials % 4 == 3:
             rows = self._sizes[-1]
         self._trial = Plan(TreeShape(1, 1, 1), rows)
-        plain, slow = self._plain.seconds, max(1.0, self._factor(drafted=True) / self._plain.factor)
+        plain = self._plain.seconds
+        slow = max(1.0, self._trial_pace.factor(self._factor(drafted=True)) / self._plain.factor)
         taken = self.costs.verify(2 * batch) + self.costs.draft(batch, rows, noisy) + batch * self.costs.token(noisy)
         extra = taken * slow - plain
         self._pause = max(1, min(ceil(batch * extra / (TRIAL_SHARE * plain)), batch * LONGEST_REST))
@@ -219,7 +233,7 @@ class Controller:
         row = (costs.verify(batch * (1 + few)) - costs.verify(batch)) / few
         node = rate * row / batch
         level = rate * (costs.draft(batch, size, outlook.noisy) + row)
-        worth = 1.0 - rate / batch * batch * costs.token(outlook.noisy)
+        worth = 1.0 - rate * costs.token(outlook.noisy)
         hope = tuple(outlook.chance(depth, size) * worth for depth in range(1, depth + 1))
         stop = Stop(level, node, hope, self._surety[outlook.noisy].chances())
         return Promise(Plan(TreeShape(depth, depth, 1), size, stop), chain.tokens, chain.seconds, chain.factor)
