@@ -7,12 +7,14 @@ import pytest
 import torch
 
 from frspec.engine.llm import LLM
+from frspec.errors import UserError
 from frspec.models.decoder import Decoder
 from frspec.models.layers.linear import Linear
 from frspec.models.layers.prefixes import prefixes
 from frspec.ranking.ranking import Ranking
 from frspec.speculation.costs import Costs
 from frspec.speculation.drafters.base import DraftState
+from frspec.speculation.drafters.ngram import NgramDrafter
 from frspec.speculation.drafters.tree import TreeDrafter
 from frspec.speculation.head import DraftHead
 from frspec.speculation.plan import Plan
@@ -156,3 +158,19 @@ def test_a_head_that_offers_its_parts(plain: LLM, ranking: Ranking, monkeypatch:
         assert token.tolist() == head.likeliest(features[0], [state], 1, size).tolist()
         assert sure[0] == pytest.approx(float(head.best(features, [state], 1, 1, size)[0].exp()), rel=1e-4)
         assert {token for token in range(2048) if levels[token] <= level} == set(ids_of.tolist())
+
+
+def test_a_drafter_of_ones_own_takes_no_vocabulary(plain: LLM, ranking: Ranking) -> None:
+    for given in ({"draft_vocab": 100}, {"ranking": ranking}, {"draft_quantize": "int8"}):
+        with pytest.raises(UserError, match="brings its own vocabulary"):
+            plain.with_draft(NgramDrafter(4), **given)  # type: ignore[arg-type]
+
+
+def test_longer_matches_than_are_told_apart(plain: LLM) -> None:
+    """They count as the longest of those; a class too many would break the drafter."""
+    drafted = plain.with_draft("ngram")
+    drafted.engine.drafter = NgramDrafter(8, longest=7)
+    params = replace(GREEDY, max_tokens=150, ignore_eos=True)
+    assert ids(drafted.generate(PROMPTS, params)) == ids(plain.generate(PROMPTS, params))
+    assert drafted.engine.stats.draft_failures == 0
+    assert sum(drafted.engine.stats.accepted_per_position) > 0

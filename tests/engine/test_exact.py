@@ -7,8 +7,8 @@ import pytest
 
 from frspec.engine.llm import LLM
 from frspec.speculation.drafters.model import ModelDrafter
-from frspec.speculation.plan import TreeShape
 from frspec.speculation.head import DraftHead
+from frspec.speculation.plan import TreeShape
 from frspec.speculation.vocabulary import DraftVocabulary
 from frspec.types import SamplingParams
 from tests.engine.conftest import PROMPTS, whole

@@ -20,9 +20,9 @@ from frspec.speculation.drafters.base import Drafter
 from frspec.speculation.drafters.eagle import EagleDrafter
 from frspec.speculation.drafters.model import ModelDrafter
 from frspec.speculation.drafters.ngram import NgramDrafter
-from frspec.speculation.plan import TreeShape
 from frspec.speculation.head import DraftHead
 from frspec.speculation.noise import gumbel
+from frspec.speculation.plan import TreeShape
 from frspec.speculation.vocabulary import DraftVocabulary
 from frspec.types import SamplingParams
 from tests.engine.conftest import GREEDY, PROMPTS, WARM, ids, whole

@@ -15,8 +15,8 @@ from frspec.speculation.drafters.base import Drafter
 from frspec.speculation.drafters.eagle import EagleDrafter
 from frspec.speculation.drafters.model import ModelDrafter
 from frspec.speculation.drafters.ngram import NgramDrafter
-from frspec.speculation.plan import TreeShape
 from frspec.speculation.head import DraftHead
+from frspec.speculation.plan import TreeShape
 from frspec.speculation.vocabulary import DraftVocabulary
 from tests.engine.conftest import ids
 

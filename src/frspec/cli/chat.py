@@ -59,7 +59,7 @@ def chat(
     from frspec.types import SamplingParams
 
     params = SamplingParams(**take(options, SAMPLING))
-    options = with_tuned(model, with_own_draft(model, options))
+    options = with_tuned(model, with_own_draft(model, options), params.greedy)
     title = [model, *([f"draft {options['draft']}"] if options["draft"] else [])]
     title += [f"{plural(len(history), 'message')} so far"] if history else []
     llm = LLM(model, enable_prefix_caching=True, **options)

@@ -74,7 +74,7 @@ def generate(
     from frspec.types import SamplingParams
 
     params = SamplingParams(**take(options, SAMPLING + REPORT))
-    llm = LLM(model, **with_tuned(model, with_own_draft(model, options)))
+    llm = LLM(model, **with_tuned(model, with_own_draft(model, options), params.greedy))
     source = llm.chat_prompt(talk, chat_template_kwargs=variables) if talk is not None else text
     assert source is not None
     output, interrupted = _follow(llm, source, params, show=not as_json and params.n == 1)

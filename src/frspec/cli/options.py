@@ -189,15 +189,19 @@ def with_own_draft(model: str, options: dict[str, Any]) -> dict[str, Any]:
     return {**options, "draft": shipped.NAME, "ranking": shipped.NAME if ranking is None and sized else ranking}
 
 
-def with_tuned(model: str, options: dict[str, Any]) -> dict[str, Any]:
+PLACE = ("dtype", "device", "quantize", "revision", "exact", "draft_quantize")
+"""What of ``LLM``'s options makes another model of it, for ``frspec tune``."""
+
+
+def with_tuned(model: str, options: dict[str, Any], greedy: bool) -> dict[str, Any]:
     """``options`` with what ``frspec tune`` found best for these names on this machine, where nothing else was said."""
     said = ("draft_vocab", "num_speculative_tokens", "tree_depth", "tree_width")
     if options["draft"] in (None, "none", "ngram") or any(options[name] is not None for name in said):
         return options
     from frspec.engine.tuning import Subject, find
 
-    place = {name: options[name] for name in ("dtype", "device", "quantize")}
-    choice = find(Subject(model, options["draft"], options["ranking"], **place))
+    place = {name: options[name] for name in PLACE}
+    choice = find(Subject(model, options["draft"], options["ranking"], noisy=not greedy, **place))
     if choice is None:
         return options
     print(f"tuned on {choice.date[:10]}: {choice.ratio:.2f} × plain decoding then", file=sys.stderr)

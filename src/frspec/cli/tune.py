@@ -14,7 +14,7 @@ import click
 
 from frspec import shipped
 from frspec.cli.bench_table import print_table
-from frspec.cli.options import model_options, take
+from frspec.cli.options import PLACE, model_options, take
 from frspec.errors import UserError
 
 SHAPES = "auto,chain:3,chain:5,tree:15/5/4"
@@ -76,7 +76,7 @@ def tune(
     asked = take(options, ("max_tokens", "temperature", "seed"))
     reading = take(options, ("field", "limit", "skip", "prompt_tokens"))
     drafts = read_shapes(shapes)
-    place = take({**options}, ("dtype", "device", "quantize"))
+    place = {name: options.get(name) for name in PLACE} | {"noisy": asked["temperature"] > 0}
     plain = LLM(model, **options)
     sizes = (draft_vocab or _sizes(plain.config.vocab_size)).split(",")
     check_sizes(sizes, drafts)

@@ -40,7 +40,11 @@ def make_controller(target: Decoder, drafter: Drafter) -> Controller | None:
     file = cache_folder() / "costs" / f"{_hash(key)}.json"
     costs = _kept(file, key)
     if costs is None:
-        costs = measure(target, drafter)
+        try:
+            costs = measure(target, drafter)
+        except Exception as error:  # a drafter that breaks is no reason not to decode
+            log.warning("drafts cannot be measured (%s: %s); drafting by a fixed shape", type(error).__name__, error)
+            return None
         _keep(file, key, costs)
     return Controller(costs, drafter, target.config.vocab_size, stops=target.device.type == "cpu")
 
@@ -69,7 +73,8 @@ def _kept(file: Path, key: dict[str, Any]) -> Costs | None:
     """The table in ``file``, if it is one, and for ``key``."""
     try:
         found = json.loads(file.read_text(encoding="utf-8"))
-        return Costs.from_json(found["costs"]) if found["key"] == key else None
+        costs = Costs.from_json(found["costs"]) if found["key"] == key else None
+        return costs if costs is None or list(costs.heads or ()) == key["sizes"] else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
 

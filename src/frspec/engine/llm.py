@@ -37,15 +37,16 @@ class LLM:
 
     model: a checkpoint folder, hub id, or "demo", the model that comes with frspec. draft: None or "none" (plain
     decoding, of "demo" too), "ngram", the folder or hub id of an EAGLE head or of a smaller model with the same
-    vocabulary, "demo" (the shipped head), or a ``Drafter`` of your own. draft_vocab: which part of the vocabulary a
-    draft head searches: a size, a share of the counts below 1.0, "full", or a ranking or id list (or its path); sizes
-    and shares are taken from ``ranking``, a file or "demo". A ranking without a size gives a quarter of the
-    vocabulary. dtype: "auto" (the checkpoint's), "float32", "bfloat16". device: "auto", "cpu", "cuda".
+    vocabulary, "demo" (the shipped head), or a ``Drafter`` of your own, which drafts as it likes. draft_vocab: which
+    part of the vocabulary a draft head searches: a size, a share of the counts below 1.0, "full", or a ranking or id
+    list (or its path); sizes and shares are taken from ``ranking``, a file or "demo".
+    dtype: "auto" (the checkpoint's), "float32", "bfloat16". device: "auto", "cpu", "cuda".
     quantize: "int8" for a target whose matrices are 8-bit integers (CPUs only); None for those of ``dtype``.
     num_speculative_tokens, tree_depth, tree_width: how many tokens one pass may verify, how deep, how wide (1 is a
     chain); those left out of a shape are 15, 5 and 4. Without any of them a ``Controller`` chooses round by round, from
     what each part of a round costs on this machine and from how guesses did lately: shape, depth, and where a ranking
-    is given without a size the part of the vocabulary too; or not to draft.
+    is given without a size the part of the vocabulary too; or not to draft. With a shape, such a ranking gives a
+    quarter of the vocabulary.
     max_model_len: prompt and output together. max_num_batched_tokens: prompt tokens in one pass.
     draft_quantize: "int8" for a drafter of 8-bit integers, whatever the target is made of.
     enable_prefix_caching: keep the caches of the last few texts for prompts that begin alike, such as a conversation's
@@ -131,6 +132,10 @@ class LLM:
     ) -> None:
         engine = self.engine
         if draft is not None and not isinstance(draft, str | Path):
+            if any(given is not None for given in (vocab, ranking, draft_quantize)):
+                raise UserError(
+                    "a Drafter of your own brings its own vocabulary; leave draft_vocab, ranking and draft_quantize out"
+                )
             engine.drafter = draft
             return
         drafter = make_drafter(draft, engine.target, self._tokenizer, shape, vocab, ranking, use_noise, draft_quantize)

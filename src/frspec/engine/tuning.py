@@ -33,7 +33,7 @@ class Choice:
 
 @dataclass(frozen=True)
 class Subject:
-    """What a choice is for, as it was named: folders and files count by their place."""
+    """What a choice is for, as it was named: folders and files count by their place. noisy: at a temperature."""
 
     model: str
     draft: str
@@ -41,6 +41,10 @@ class Subject:
     dtype: str = AUTO
     device: str = AUTO
     quantize: str | None = None
+    draft_quantize: str | None = None
+    revision: str | None = None
+    exact: bool = False
+    noisy: bool = False
 
     def file(self) -> Path:
         """Where its choice is kept."""
@@ -51,8 +55,8 @@ class Subject:
         """All that a choice depends on."""
         import torch
 
-        places = {name: _place(value) for name, value in asdict(self).items()}
-        return {"schema": SCHEMA, "processor": processor(), "threads": torch.get_num_threads(), **places}
+        places = {name: _place(getattr(self, name)) for name in ("model", "draft", "ranking")}
+        return asdict(self) | places | {"processor": processor(), "threads": torch.get_num_threads(), "schema": SCHEMA}
 
 
 def keep(subject: Subject, choice: Choice, result: dict[str, Any]) -> Path:

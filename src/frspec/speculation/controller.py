@@ -27,6 +27,7 @@ CHECK, FIRST_CHECKS, CLOSE, SELDOM = 64, 4, 1.5, 256
 """Drafted rounds, fewer for the first few times, after which one plain round is taken to see what it costs now; where
 the plan promises so many times its speed that it could hardly matter, after many more: plain rounds may have become
 quicker by more than drafted ones."""
+WEIGHT_OF_CHECK = 4
 SPARE = 4
 """Depths beyond the best one on average that a chain may grow to where it is sure of itself."""
 TRIAL_SHARE, LONGEST_REST = 0.01, 256
@@ -136,7 +137,9 @@ class Controller:
             self._trial_pace.note(seconds, expected)
             if seconds > expected * self._factor(drafted=True):
                 return
-        self._pace[plan is not None].note(seconds, expected)
+        check = plan is None and self._promise.plan is not None
+        for _ in range(WEIGHT_OF_CHECK if check else 1):  # it stands for many rounds that were not plain
+            self._pace[plan is not None].note(seconds, expected)
 
     def _factor(self, drafted: bool) -> float:
         """Of rounds with or without drafts; while there were few of one kind, what holds for the other."""
@@ -229,7 +232,7 @@ class Controller:
         size, batch, costs = chain.plan.rows, outlook.batch, self.costs
         depth = chain.plan.shape.depth + SPARE if self._sizes else FREE_DEPTH
         few = chain.plan.shape.depth if self._sizes else FREE_DEPTH // 2
-        rate = chain.rate * chain.factor
+        rate = max(chain.rate, self._plain.rate) * chain.factor
         row = (costs.verify(batch * (1 + few)) - costs.verify(batch)) / few
         node = rate * row / batch
         level = rate * (costs.draft(batch, size, outlook.noisy) + row)

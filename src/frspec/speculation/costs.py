@@ -8,20 +8,32 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from math import inf
 from typing import Any
 
 Points = tuple[tuple[int, float], ...]
 
 
 def between(points: Points, at: int) -> float:
-    """The value at ``at`` on the lines through ``points``, ascending; the last line goes on, the first point stays."""
+    """The value at ``at`` on the lines through ``points``, ascending; before the first it stays.
+
+    Beyond the last it rises as the last line does, or as all do if that is steeper: one disturbed point must not make
+    what lies beyond free.
+    """
     place = bisect_left(points, (at, -1.0))
-    if (place < len(points) and points[place][0] == at) or place == 0:
-        return points[min(place, len(points) - 1)][1]
+    if place == 0 or (place < len(points) and points[place][0] == at):
+        return points[place][1]
     if len(points) == 1:
-        return points[0][1] * max(1.0, at / points[0][0])
-    low, high = points[min(place, len(points) - 1) - 1], points[min(place, len(points) - 1)]
-    return low[1] + max(0.0, high[1] - low[1]) * (at - low[0]) / (high[0] - low[0])
+        return points[0][1] * at / points[0][0]
+    if place < len(points):
+        low, high = points[place - 1], points[place]
+        return low[1] + _slope(low, high) * (at - low[0])
+    last = points[-1]
+    return last[1] + max(0.0, _slope(points[-2], last), _slope(points[0], last)) * (at - last[0])
+
+
+def _slope(low: tuple[int, float], high: tuple[int, float]) -> float:
+    return (high[1] - low[1]) / (high[0] - low[0])
 
 
 @dataclass(frozen=True)
@@ -80,6 +92,6 @@ class Costs:
 
 def _points(found: Any) -> Points:
     points = tuple((int(rows), float(seconds)) for rows, seconds in found)
-    if not points or sorted(points) != list(points) or any(seconds < 0 for _, seconds in points):
+    if not points or sorted(points) != list(points) or not all(0 <= seconds < inf for _, seconds in points):
         raise ValueError(f"{found} are not costs by rows")
     return points

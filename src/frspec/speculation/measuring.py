@@ -33,7 +33,9 @@ CONTEXT = 64
 """Tokens of text that passes are measured after; longer ones cost plain and drafted rounds alike."""
 ROWS = (1, 2, 5, 9, 17, 33)
 LEVELS = 2
-"""Depth of the drafts that are measured."""
+"""Depth of the drafts that are measured: a root's children, and one level below them."""
+WIDE = 8
+"""Width of the trees that are measured."""
 ENOUGH_BYTES = 1 << 28
 PATIENCE, MOST = 0.02, 7
 """Seconds that a quick part is repeated for, and times at most."""
@@ -132,7 +134,7 @@ class _Drafts:
 
     def costs(self, points: Points, greedy: float, noisy: float) -> Costs:
         """The table, from the target's part of it."""
-        sizes, widest = self.drafter.sizes, min(8, self.drafter.widest)
+        sizes, widest = self.drafter.sizes, min(WIDE, self.drafter.widest)
         measured = sorted({*sizes[:1], *sizes[2:-2:3], *sizes[-2:]})
         layers, wide_layers, trees = list[float](), list[float](), list[float]()
         ones, wides = list[tuple[int, float]](), list[tuple[int, float]]()
@@ -145,9 +147,9 @@ class _Drafts:
             wides.append((size, max(ones[-1][1], tree["draft head"] - ones[-1][1])))
             trees.append(tree["draft tree"])
         one, wide = min(layers), max(min(layers), min(wide_layers))
-        heads = {size: ((1, between(tuple(ones), size)), (8, between(tuple(wides), size))) for size in sizes}
+        heads = {size: ((1, between(tuple(ones), size)), (WIDE, between(tuple(wides), size))) for size in sizes}
         noise = {size: _least(partial(_noise, self._ids(size)), self.target.device) for size in sizes}
-        return Costs(points, greedy, noisy, ((1, one), (8, wide)), heads, noise, min(trees))
+        return Costs(points, greedy, noisy, ((1, one), (WIDE, wide)), heads, noise, min(trees))
 
     def _ids(self, size: int) -> Tensor:
         return torch.arange(size, dtype=torch.int32, device=self.target.device)
@@ -159,7 +161,7 @@ class _Drafts:
         self.drafter.observe(state, state.tokens[1:], self.features[:-1], clock)
         self.drafter.propose([state], clock, plan)
         found = list[dict[str, float]]()
-        while not found or (len(found) < MOST and sum(sum(laps.values()) for laps in found) < PATIENCE):
+        while len(found) < 2 or (len(found) < MOST and sum(sum(laps.values()) for laps in found) < PATIENCE):
             new = state.tokens[1:3]
             state.tokens.extend(new)
             self.drafter.observe(state, new, self.features[:2], clock)

@@ -42,7 +42,7 @@ def prefixes(weight: Matrix, sizes: Sequence[int], on_cores: bool) -> dict[int, 
     ends = [0, *sizes]
     if on_cores:
         ends = sorted({*ends, *range(FINEST, sizes[-1], FINEST)})
-    blocks = [(end, Linear(weight[start:end].contiguous())) for start, end in pairwise(ends)]
+    blocks = [(end, Linear(_own(weight[start:end]))) for start, end in pairwise(ends)]
     found: dict[int, Product] = {}
     for size in sizes:
         parts = [block for end, block in blocks if end <= size]
@@ -50,6 +50,11 @@ def prefixes(weight: Matrix, sizes: Sequence[int], on_cores: bool) -> dict[int, 
         shares = [_joined(share) for share in _shares(parts, cores)]
         found[size] = Split(shares) if cores > 1 else shares[0]
     return found
+
+
+def _own(rows: Matrix) -> Matrix:
+    """A copy: small blocks are kept as they are, and a view of them would keep the whole matrix."""
+    return rows.clone() if isinstance(rows, Tensor) else rows.contiguous()
 
 
 def _joined(parts: Sequence[Linear]) -> Linear | Joined:

@@ -17,6 +17,7 @@ from frspec.speculation.plan import Plan, Stop
 from frspec.types import TokenTree
 
 LONGEST = 4
+"""Sizes of matches that are told apart; longer ones count as such."""
 
 
 @dataclass
@@ -30,7 +31,7 @@ class _Index:
 class NgramDrafter:
     """Proposes the ``nodes`` tokens that followed the latest earlier occurrence of the longest matching n-gram.
 
-    longest, shortest: n-gram sizes to try, in tokens, the longest at most ``LONGEST``.
+    longest, shortest: n-gram sizes to try, in tokens.
     """
 
     name = "ngram"
@@ -57,7 +58,8 @@ class NgramDrafter:
         for state in states:
             size, found = self._continuation(state, plan.shape.nodes if plan else self.max_nodes)
             # By the match's size, the first token apart from those after it: where that was right, they mostly are.
-            state.guesses = [(token, size if place == 0 else size + LONGEST) for place, token in enumerate(found)]
+            kind = min(size, LONGEST)
+            state.guesses = [(token, kind if place == 0 else kind + LONGEST) for place, token in enumerate(found)]
             if plan is not None and plan.stop is not None:
                 del found[_worth(plan.stop, state.guesses) :]
             trees.append(TokenTree.chain([state.tokens[-1], *found]))
