@@ -30,7 +30,8 @@ def test_between_points_it_is_numpys_interpolation(at: int) -> None:
 def test_beyond_the_last_point_the_line_goes_on() -> None:
     assert between(POINTS, 13) == pytest.approx(5.5)
     assert between(((1, 3.0),), 4) == pytest.approx(12.0)
-    assert between(((2, 3.0), (4, 2.0)), 8) == 3.0, "more rows are never cheaper"
+    assert between(((2, 3.0), (4, 2.0)), 8) == 2.0, "never cheaper still"
+    assert between(((1, 1.0), (17, 5.0), (33, 5.0)), 49) == pytest.approx(7.0), "one disturbed point makes nothing free"
 
 
 def test_through_json_and_back() -> None:

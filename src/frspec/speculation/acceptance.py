@@ -95,16 +95,21 @@ class Acceptance:
         return self._lean(self._seen[level], sum(self._seen), prior)
 
     def _level_chance(self, level: int) -> float:
-        """How often guesses were right where the token was of ``level``."""
+        """How often guesses were right where the token was of ``level``: as over all texts, but for how much better or
+        worse this one goes throughout, until more is known."""
         if self._prior is not None:
-            prior = self._prior._level_chance(level)
+            prior = self._prior._level_chance(level) * self._usual() / max(self._prior._usual(), 1e-9)
         else:
-            usual = self._lean(sum(self._level_right), sum(self._level_tried), FIRST_CHANCE)
-            prior = usual * (RARER if level else 1.0)
-        return self._lean(self._level_right[level], self._level_tried[level], prior)
+            prior = self._usual() * (RARER if level else 1.0)
+        return self._lean(self._level_right[level], self._level_tried[level], min(prior, 1.0))
 
-    def _lean(self, right: float, tried: float, prior: float) -> float:
-        weight = self._weight * self._unit
+    def _usual(self) -> float:
+        """How often first guesses were right where they could be; learned faster than anything that is told apart."""
+        prior = FIRST_CHANCE if self._prior is None else self._prior._usual()
+        return self._lean(sum(self._level_right), sum(self._level_tried), prior, 0.5)
+
+    def _lean(self, right: float, tried: float, prior: float, trust: float = 1.0) -> float:
+        weight = trust * self._weight * self._unit
         return (right + weight * prior) / (tried + weight)
 
     def _rescale(self) -> None:

@@ -20,7 +20,8 @@ from frspec.speculation.plan import Plan, Stop, TreeShape
 from frspec.types import TokenTree
 
 WIDTHS, TREES = (2, 4, 8), 8
-"""Widths of trees that are compared with chains, at every so manieth revision while a chain is in use."""
+"""Widths of trees that are compared with chains; at every so manieth revision while a chain is in use, for it takes a
+millisecond."""
 REVISE = 16
 """Rounds that one plan is kept for; fewer at first."""
 CHECK, FIRST_CHECKS, CLOSE, SELDOM = 64, 4, 1.5, 256
@@ -196,8 +197,9 @@ class Controller:
         assert chain.plan is not None
         self._set_trial(chain.plan.rows, batch, noisy)
         best = max(best, chain, key=lambda promise: promise.rate)
-        in_use = self._promise.plan is not None and self._promise.plan.shape.width > 1
-        if widths and (in_use or self._revisions % TREES == 0):
+        used = self._promise.plan
+        every = 2 if used is None else TREES if used.shape.width == 1 else 1
+        if widths and self._revisions % every == 0:
             best = max(best, outlook.best_tree(chain.plan.rows, widths), key=lambda promise: promise.rate)
         self._revisions += 1
         free = not self._sizes and self.stops  # looking something up costs nothing, and says how sure it is
