@@ -114,7 +114,7 @@ def test_ctrl_c_anywhere_leaves_nothing_wrong_behind(
 ) -> None:
     """Each function of a step is interrupted, at its beginning or end, in one turn; the later ones are as ever."""
     params = SamplingParams(temperature=1, seed=8, max_tokens=30, ignore_eos=True)
-    own = LLM(chatty, draft=str(chatty), enable_prefix_caching=True)
+    own = LLM(chatty, draft=str(chatty), enable_prefix_caching=True, num_speculative_tokens=15)
     owner = {"commit": KVCache, "observe": own.engine.drafter, "propose": own.engine.drafter, "emit": Request}
     target = owner.get(where, own.engine.target)
     session = Session(own, params, [])

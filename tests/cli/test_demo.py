@@ -45,7 +45,7 @@ def test_a_text_of_one_token(arguments: list[str]) -> None:
 
 def test_accepted_drafts_are_coloured(stories: Path, arguments: list[str]) -> None:
     itself = [argument if argument != arguments[3] else str(stories) for argument in arguments]
-    done = CliRunner().invoke(demo, [*itself, "--max-tokens", "30", "--colour"])
+    done = CliRunner().invoke(demo, [*itself, "--max-tokens", "30", "--colour", "--num-speculative-tokens", "15"])
     assert done.exit_code == 0, done.output
     parts = done.stdout.split("──")
     assert "\x1b[" not in parts[2], "plain decoding accepts no drafts"
@@ -55,7 +55,7 @@ def test_accepted_drafts_are_coloured(stories: Path, arguments: list[str]) -> No
 @pytest.mark.parametrize("no_color", ["1", None])
 def test_a_terminal_of_forty_columns(stories: Path, arguments: list[str], no_color: str | None) -> None:
     itself = [argument if argument != arguments[3] else str(stories) for argument in arguments]
-    command = [sys.executable, "-c", "from frspec.cli.main import main; main()", "demo", *itself]
+    command = [sys.executable, "-c", "from frspec.cli.main import main; main()", "demo", *itself, "--tree-depth", "4"]
     with TerminalProcess([*command, "--max-tokens", "60"], columns=40, NO_COLOR=no_color) as terminal:
         screen, status = terminal.rest()
     assert status == 0, screen

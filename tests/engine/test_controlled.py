@@ -174,4 +174,3 @@ def test_longer_matches_than_are_told_apart(plain: LLM) -> None:
     params = replace(GREEDY, max_tokens=150, ignore_eos=True)
     assert ids(drafted.generate(PROMPTS, params)) == ids(plain.generate(PROMPTS, params))
     assert drafted.engine.stats.draft_failures == 0
-    assert sum(drafted.engine.stats.accepted_per_position) > 0

@@ -11,6 +11,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from frspec import LLM, SamplingParams, shipped
 from frspec.cli.main import frspec
 from frspec.ranking.ranking import Ranking
+from frspec.speculation.plan import TreeShape
 from frspec.text.tokenizer import Tokenizer
 
 if not shipped.FOLDER.is_dir():
@@ -106,8 +107,9 @@ def test_no_drafter_changes_the_text(llm: LLM, prompts: list[list[int]], tempera
     drafters = {
         "plain": llm,
         "ngram": llm.with_draft("ngram"),
-        "full": llm.with_draft("demo", "full"),
-        "ranked quarter": llm.with_draft("demo", ranking="demo"),
+        "full": llm.with_draft("demo", "full", shape=TreeShape()),
+        "ranked quarter": llm.with_draft("demo", ranking="demo", shape=TreeShape()),
+        "whatever pays": llm.with_draft("demo", ranking="demo"),
     }
     texts, lengths = {}, {}
     for name, drafted in drafters.items():

@@ -11,6 +11,7 @@ from frspec.cli.train import train
 from frspec.cli.train_display import Display
 from frspec.engine.llm import LLM
 from frspec.errors import UserError
+from frspec.speculation.plan import TreeShape
 from frspec.train.corpus import Corpus
 from frspec.train.loop import held_out_prompts
 from frspec.types import SamplingParams
@@ -46,7 +47,7 @@ def test_a_trained_head_drafts_what_the_target_says(stories: Path, data: Path, t
     assert history[1]["acceptance"]["length"] > history[0]["acceptance"]["length"] > 1.1
     plain = LLM(stories)
     params = SamplingParams(temperature=0, max_tokens=60)
-    drafted = plain.with_draft(tmp_path / "head")
+    drafted = plain.with_draft(tmp_path / "head", shape=TreeShape())
     one, other = (llm.generate("Once upon a time", params)[0] for llm in (plain, drafted))
     assert one.outputs[0].token_ids == other.outputs[0].token_ids
     assert other.metrics.mean_acceptance_length > 1.1
