@@ -85,10 +85,8 @@ def pass_bytes(target: Decoder) -> int:
     The embedding is only gathered from; norms, biases, scales and the cache of a short text are small beside them.
     """
     config = target.config
-    queries, keys = (heads * config.head_dim for heads in (config.num_attention_heads, config.num_key_value_heads))
-    layer = config.hidden_size * (2 * queries + 2 * keys + 3 * config.intermediate_size)
     head = config.vocab_size * config.hidden_size
-    return (config.num_hidden_layers * layer + head) * target.precision.matrices.itemsize
+    return (config.num_hidden_layers * config.layer_weights + head) * target.precision.matrices.itemsize
 
 
 def write_result(file: Path, result: dict[str, Any], rounds: Sequence[Round]) -> None:

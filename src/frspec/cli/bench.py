@@ -137,7 +137,7 @@ def bench(
         params,
         repeat,
         _tell,
-        lambda done: _show(done, len(talks)),
+        lambda done: show(done, len(talks)),
     )
     print_table(found["methods"], found["memory"])
     asked = {"model": model, "prompts": 1 + max(round.number for round in rounds), "repeat": repeat}
@@ -210,7 +210,7 @@ def _tell(name: str, why: str) -> None:
     print(f"frspec: {name} is left out: {why}", file=sys.stderr)
 
 
-def _show(done: int, total: int) -> None:
+def show(done: int, total: int) -> None:
     """On a terminal, how many questions are done."""
     if sys.stderr.isatty():
         print(f"\r{done}/{total} questions", end="" if done < total else "\n", file=sys.stderr)

@@ -6,7 +6,6 @@ Knows: what is compared, what is said of it. Does not know: how anything is meas
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +67,7 @@ def tune(
     from frspec.bench.peers import Subject
     from frspec.bench.prompts import read_talks
     from frspec.bench.run import run, write_result
-    from frspec.cli.bench import check_places
+    from frspec.cli.bench import check_places, show
     from frspec.engine.llm import LLM
     from frspec.types import SamplingParams
 
@@ -84,7 +83,7 @@ def tune(
     methods = own_methods(plain, [draft], sizes, drafts, ranking)
     params = SamplingParams(**asked)
     nobody = Subject(Path(), plain.engine.target.dtype, plain.engine.target.device, (), 0, None)
-    found, rounds = run(methods, [], nobody, talks, params, progress=lambda done: _show(done, len(talks)))
+    found, rounds = run(methods, [], nobody, talks, params, progress=lambda done: show(done, len(talks)))
     print_table(found["methods"], found["memory"])
     result = {
         "model": model,
@@ -130,9 +129,3 @@ def _keep(
     choice = Choice(size, sides, best["ratio_to_plain"], provenance()["date"])
     file = keep(subject, choice, result)
     print(f"best: {best['method']}, {choice.ratio:.2f} × plain; kept for frspec generate and chat in {file}")
-
-
-def _show(done: int, total: int) -> None:
-    """On a terminal, how many questions are done."""
-    if sys.stderr.isatty():
-        print(f"\r{done}/{total} questions", end="" if done < total else "\n", file=sys.stderr)

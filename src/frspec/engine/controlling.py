@@ -6,26 +6,24 @@ A table belongs to one machine, program version, model, type, drafter and number
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 from dataclasses import asdict
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import torch
 
-from frspec.artifacts import atomic_path, provenance
+from frspec import kept
 from frspec.errors import UserError
-from frspec.machine import cache_folder, processor
+from frspec.machine import processor
 from frspec.models.decoder import Decoder
 from frspec.speculation.controller import Controller
 from frspec.speculation.costs import Costs
 from frspec.speculation.drafters.base import Adaptive, Drafter
 from frspec.speculation.measuring import measure
 
-SCHEMA = 1
+KIND, SCHEMA = "costs", 1
 log = logging.getLogger("frspec")
 
 
@@ -37,15 +35,14 @@ def make_controller(target: Decoder, drafter: Drafter) -> Controller | None:
     if not isinstance(drafter, Adaptive):
         return None
     key = _key(target, drafter)
-    file = cache_folder() / "costs" / f"{_hash(key)}.json"
-    costs = _kept(file, key)
+    costs = _kept(key)
     if costs is None:
         try:
             costs = measure(target, drafter)
         except Exception as error:  # a drafter that breaks is no reason not to decode
             log.warning("drafts cannot be measured (%s: %s); drafting by a fixed shape", type(error).__name__, error)
             return None
-        _keep(file, key, costs)
+        _keep(key, costs)
     return Controller(costs, drafter, target.config.vocab_size, stops=target.device.type == "cpu")
 
 
@@ -65,25 +62,19 @@ def _key(target: Decoder, drafter: Adaptive) -> dict[str, Any]:
     }
 
 
-def _hash(key: dict[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:24]
-
-
-def _kept(file: Path, key: dict[str, Any]) -> Costs | None:
-    """The table in ``file``, if it is one, and for ``key``."""
+def _kept(key: dict[str, Any]) -> Costs | None:
+    """The table for ``key``, if there is one that is whole."""
     try:
-        found = json.loads(file.read_text(encoding="utf-8"))
-        costs = Costs.from_json(found["costs"]) if found["key"] == key else None
-        return costs if costs is None or list(costs.heads or ()) == key["sizes"] else None
-    except (OSError, ValueError, KeyError, TypeError):
+        found = kept.find(KIND, key)
+        costs = None if found is None else Costs.from_json(found["costs"])
+    except (ValueError, KeyError, TypeError):
         return None
+    return costs if costs is None or list(costs.heads or ()) == key["sizes"] else None
 
 
-def _keep(file: Path, key: dict[str, Any], costs: Costs) -> None:
+def _keep(key: dict[str, Any], costs: Costs) -> None:
     """Write the table; where that cannot be, the next run measures again."""
     try:
-        with atomic_path(file) as temporary:
-            table = {"key": key, "costs": costs.as_json(), "provenance": provenance()}
-            temporary.write_text(json.dumps(table, indent=1) + "\n", encoding="utf-8")
+        kept.keep(KIND, key, costs=costs.as_json())
     except UserError as error:
         log.debug("the cost table is not kept: %s", error)

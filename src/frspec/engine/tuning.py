@@ -6,18 +6,15 @@ A choice made for other names, another machine, type or number of threads is not
 
 from __future__ import annotations
 
-import hashlib
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from frspec.artifacts import atomic_path, provenance
+from frspec import kept
 from frspec.errors import UserError
-from frspec.machine import cache_folder, processor
+from frspec.machine import processor
 
-SCHEMA = 1
-AUTO = "auto"
+KIND, SCHEMA = "tuned", 1
 
 
 @dataclass(frozen=True)
@@ -38,18 +35,13 @@ class Subject:
     model: str
     draft: str
     ranking: str | None
-    dtype: str = AUTO
-    device: str = AUTO
+    dtype: str = "auto"
+    device: str = "auto"
     quantize: str | None = None
     draft_quantize: str | None = None
     revision: str | None = None
     exact: bool = False
     noisy: bool = False
-
-    def file(self) -> Path:
-        """Where its choice is kept."""
-        key = json.dumps(self.key(), sort_keys=True)
-        return cache_folder() / "tuned" / f"{hashlib.sha256(key.encode()).hexdigest()[:24]}.json"
 
     def key(self) -> dict[str, Any]:
         """All that a choice depends on."""
@@ -65,22 +57,18 @@ def keep(subject: Subject, choice: Choice, result: dict[str, Any]) -> Path:
     Raises:
         UserError: when the place cannot be written.
     """
-    file = subject.file()
-    whole = {"key": subject.key(), "choice": asdict(choice), "provenance": provenance(), "result": result}
-    with atomic_path(file) as temporary:
-        temporary.write_text(json.dumps(whole) + "\n", encoding="utf-8")
-    return file
+    return kept.keep(KIND, subject.key(), choice=asdict(choice), result=result)
 
 
 def find(subject: Subject) -> Choice | None:
     """The choice for ``subject``, if there is one that can be read."""
     try:
-        whole = json.loads(subject.file().read_text(encoding="utf-8"))
-        if whole["key"] != subject.key():
+        found = kept.find(KIND, subject.key())
+        if found is None:
             return None
-        shape = whole["choice"]["shape"]
-        return Choice(**{**whole["choice"], "shape": None if shape is None else (shape[0], shape[1], shape[2])})
-    except (OSError, ValueError, KeyError, TypeError, IndexError, UserError):
+        shape = found["choice"]["shape"]
+        return Choice(**{**found["choice"], "shape": None if shape is None else (shape[0], shape[1], shape[2])})
+    except (KeyError, TypeError, IndexError):
         return None
 
 
@@ -90,7 +78,7 @@ def forget(subject: Subject) -> None:
     Raises:
         UserError: when the place cannot be written.
     """
-    file = subject.file()
+    file = kept.place(KIND, subject.key())
     try:
         if file.exists():
             file.unlink()

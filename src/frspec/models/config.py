@@ -46,6 +46,12 @@ class ModelConfig:
     stop_token_ids: tuple[int, ...]
 
     @property
+    def layer_weights(self) -> int:
+        """Numbers in the matrices of one layer; norms and biases are small beside them."""
+        heads = 2 * (self.num_attention_heads + self.num_key_value_heads) * self.head_dim
+        return self.hidden_size * (heads + 3 * self.intermediate_size)
+
+    @property
     def context_length(self) -> int:
         """Positions that are computed as the model was made: those of its rotary scaling, up to a sliding window.
 

@@ -31,7 +31,7 @@ class DraftHead:
 
     whole: scores every id of the target in its own order, under the size that the target's vocabulary has; None where
     ``vocabulary`` is all there is. kind: the type of features that products take. use_noise: whether drafts know the
-    noise the target will sample with (see the module).
+    noise the target will sample with (see the module). held: what the products' rows are held in; None: as the model's.
     """
 
     def __init__(
@@ -42,9 +42,10 @@ class DraftHead:
         kind: torch.dtype = torch.float32,
         use_noise: bool = True,
         whole: Product | None = None,
+        held: torch.dtype | None = None,
     ) -> None:
         self.size, self.use_noise = len(vocabulary), use_noise
-        self.kind = "the model's own"
+        self.held = held
         self._products, self._kind = dict(products), kind
         ids = None if vocabulary.full else vocabulary.ids.to(device)
         every = torch.arange(vocabulary.vocab_size, dtype=torch.int32, device=device)
@@ -76,9 +77,8 @@ class DraftHead:
         sizes = [SMALLEST << step for step in range(32) if SMALLEST << step < size] if choice else []
         whole = decoder.project if choice and size < vocabulary.vocab_size == len(decoder.head) else None
         products = prefixes(precision.hold(rows), [*sizes, size], precision.light)
-        head = DraftHead(products, vocabulary, device, precision.activations, use_noise, whole)
-        head.kind = str(precision.matrices)
-        return head
+        kind, held = precision.activations, precision.matrices
+        return DraftHead(products, vocabulary, device, kind, use_noise, whole, held)
 
     def levels(self, vocab_size: int) -> bytes:
         """For every token id the place in ``sizes`` of the smallest size that contains it; ``len(sizes)`` for none."""

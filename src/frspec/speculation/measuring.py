@@ -89,21 +89,13 @@ def _wait(device: torch.device | None) -> None:
 def _target(target: Decoder, text: Tensor) -> tuple[Points, Tensor, Tensor]:
     """Costs of a pass; the text's features [CONTEXT, H] and the scores [V] of its last token."""
     layers = target.config.num_hidden_layers
-    few = min(layers, ceil(ENOUGH_BYTES / _layer_bytes(target)))
+    few = min(layers, ceil(ENOUGH_BYTES / (target.config.layer_weights * target.precision.matrices.itemsize)))
     if 2 * few >= layers:
-        points, features, scores = _passes(target, layers, text)
-        return points, features, scores
+        return _passes(target, layers, text)
     (less, _, _), (more, features, scores) = (_passes(target, count, text) for count in (few, 2 * few))
     rest = (layers - 2 * few) / few
     points = tuple((rows, b + rest * max(0.0, b - a)) for (rows, a), (_, b) in zip(less, more, strict=True))
     return points, features, scores
-
-
-def _layer_bytes(target: Decoder) -> int:
-    config = target.config
-    heads = 2 * (config.num_attention_heads + config.num_key_value_heads) * config.head_dim
-    weights = config.hidden_size * (heads + 3 * config.intermediate_size)
-    return weights * torch.tensor([], dtype=target.precision.matrices).element_size()
 
 
 def _passes(target: Decoder, layers: int, text: Tensor) -> tuple[Points, Tensor, Tensor]:

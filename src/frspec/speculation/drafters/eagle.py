@@ -48,7 +48,7 @@ class EagleDrafter(TreeDrafter):
 
     def costs_depend_on(self) -> Sequence[Any]:
         """See ``Adaptive``: the head's one layer."""
-        return [str(self.eagle.config), self.head.kind]
+        return [str(self.eagle.config), str(self.head.held)]
 
     def observe(self, state: DraftState, tokens: Sequence[int], features: Tensor, clock: Clock) -> None:
         """Keep a round's pairs until the next draft needs them; read a prompt's as they come."""

@@ -32,7 +32,7 @@ class ModelDrafter(TreeDrafter):
 
     def costs_depend_on(self) -> Sequence[Any]:
         """See ``Adaptive``: the model and its type."""
-        return [str(self.decoder.config), str(self.decoder.precision), self.head.kind]
+        return [str(self.decoder.config), str(self.decoder.precision), str(self.head.held)]
 
     def observe(self, state: DraftState, tokens: Sequence[int], features: Tensor, clock: Clock) -> None:
         """Nothing to learn: this drafter reads the text itself."""
