@@ -13,7 +13,7 @@ FLOORS = {
     "speculation": 4,
     "engine": 5,
     "train": 6,
-    "bench": 7, "cli": 7,
+    "bench": 7, "server": 7, "cli": 7,
 }  # fmt: skip
 
 
