@@ -1,0 +1,109 @@
+"""How much one request may ask for, and how many may be open at a time.
+
+Knows: ``Settings``, ``SamplingParams``, who has how many requests open. Does not know: HTTP, models.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from frspec.engine.service import Overloaded
+from frspec.errors import UserError
+from frspec.server.settings import Settings
+from frspec.types import SamplingParams
+
+
+class OverLimitError(UserError):
+    """A request asks for more than the server's operator allows; ``param`` names the field (HTTP 400)."""
+
+    def __init__(self, param: str, message: str) -> None:
+        super().__init__(message)
+        self.param = param
+
+
+class TooManyStreamsError(UserError):
+    """A client has as many requests open as it may; it can go on when one of them ends (HTTP 429)."""
+
+
+class Gate:
+    """Counts the requests that generate, all together and by client."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._most, self._most_each = settings.max_streams, settings.max_streams_per_client
+        self._open: Counter[str] = Counter()
+
+    @property
+    def open(self) -> int:
+        """How many requests are inside."""
+        return self._open.total()
+
+    @contextmanager
+    def entered(self, client: str) -> Iterator[None]:
+        """Be counted while the block runs; used in one thread, the event loop's.
+
+        Raises:
+            TooManyStreamsError: when this client has its share.
+            Overloaded: when all clients together have as many as there may be.
+        """
+        if self._open[client] >= self._most_each:
+            raise TooManyStreamsError(
+                f"you have {self._most_each} requests open, as many as one client may; wait until one of them ends"
+            )
+        if self.open >= self._most:
+            raise Overloaded(f"{self._most} requests are open, as many as this server takes; try again later")
+        self._open[client] += 1
+        try:
+            yield
+        finally:
+            self._open[client] -= 1
+            if not self._open[client]:
+                del self._open[client]
+
+
+def check_params(settings: Settings, params: SamplingParams, prompts: int = 1) -> None:
+    """Hold a request's parameters against the limits; ``prompts``: how many prompts they are for.
+
+    Raises:
+        OverLimitError: naming the first field that asks for too much.
+    """
+    _at_most("n", params.n * prompts, settings.max_n, "completions of all prompts")
+    _at_most("max_tokens", params.max_tokens or 0, settings.max_output_tokens, "tokens")
+    _at_most("stop", len(params.stop), settings.max_stop, "stop strings")
+    _at_most("stop", max(map(len, params.stop), default=0), settings.max_stop_length, "characters in a stop string")
+    _at_most("top_logprobs", params.logprobs or 0, settings.max_logprobs, "log-probabilities for each token")
+    _at_most("prompt_logprobs", params.prompt_logprobs or 0, settings.max_logprobs, "log-probabilities for each token")
+    for name in ("logit_bias", "stop_token_ids", "bad_words"):
+        _at_most(name, len(getattr(params, name) or ()), settings.max_list_items, "entries")
+
+
+def check_prompt(settings: Settings, count: int) -> None:
+    """Hold a prompt's length in tokens against the limit.
+
+    Raises:
+        OverLimitError: when it is longer.
+    """
+    _at_most("prompt", count, settings.max_prompt_tokens, "tokens in a prompt")
+
+
+def check_grammar(settings: Settings, param: str, grammar: Any) -> None:
+    """Hold the size of a grammar, regular expression (text) or schema, tools (JSON) against the limit.
+
+    Raises:
+        OverLimitError: when it is larger.
+    """
+    text = grammar if isinstance(grammar, str) else json.dumps(grammar, ensure_ascii=False)
+    _at_most(param, len(text.encode("utf-8", "surrogatepass")), settings.max_grammar_bytes, "bytes of grammar")
+
+
+def output_tokens(settings: Settings, room: int) -> int:
+    """``max_tokens`` of a request that doesn't say, with ``room`` positions left in the context; at least 1."""
+    return max(1, room if settings.max_output_tokens is None else min(room, settings.max_output_tokens))
+
+
+def _at_most(param: str, asked: int, limit: int | None, what: str) -> None:
+    if limit is not None and asked > limit:
+        raise OverLimitError(param, f"{param} asks for {asked} {what}; this server allows {limit}")
