@@ -281,6 +281,42 @@ class CompletionOutput:
     stop_reason: int | str | None = None
 
 
+@dataclass(frozen=True)
+class Round:
+    """One verified tree, root first, as in ``TokenTree``: ``path`` are the nodes that were accepted, the root among
+    them, ``emitted`` the tokens that came of it. The seconds are those of the whole step, whoever shared it.
+    """
+
+    tokens: list[int]
+    parents: list[int]
+    depths: list[int]
+    path: list[int]
+    emitted: list[int]
+    draft_seconds: float
+    verify_seconds: float
+
+
+@dataclass
+class Delta:
+    """What is new of one completion.
+
+    ``text`` never ends in half a character, nor in what may become a stop string. For each of ``token_ids``:
+    ``text_ends``, the characters of the completion's whole text after it (text may come later than its token, and what
+    a stop string cuts off never comes), and ``depths``, the depth at which it was an accepted draft, or 0.
+    ``rounds`` are there where they were asked for.
+    """
+
+    index: int
+    text: str = ""
+    token_ids: list[int] = field(default_factory=list)
+    text_ends: list[int] = field(default_factory=list)
+    depths: list[int] = field(default_factory=list)
+    logprobs: list[dict[int, Logprob]] | None = None
+    rounds: list[Round] = field(default_factory=list)
+    finish_reason: str | None = None
+    stop_reason: int | str | None = None
+
+
 @dataclass
 class RequestOutput:
     """What a prompt has become so far; complete when ``finished``."""

@@ -21,7 +21,7 @@ def tree_of(tokens: list[int], parents: list[int]) -> TokenTree:
 class Guesser:
     """Grows random trees; ``guess`` says which tokens stand under a node with this text."""
 
-    name, max_nodes = "guesser", 12
+    name, max_nodes, row_bytes = "guesser", 12, 0
 
     def __init__(self, vocab_size: int, seed: int = 0) -> None:
         self.vocab_size, self.generator = vocab_size, torch.Generator().manual_seed(seed)
@@ -50,7 +50,7 @@ class Guesser:
     def observe(self, state: DraftState, tokens: Sequence[int], features: Tensor, clock: Clock) -> None:
         assert len(tokens) == len(features)
 
-    def resume(self, memory: Any, rows: int) -> tuple[Any, int]:
+    def resume(self, memory: Any, rows: int, copy: bool) -> tuple[Any, int]:
         return None, rows
 
 

@@ -55,7 +55,7 @@ def test_any_requests_come_out_as_by_plain_decoding(
     alone = [plain.generate(prompt, own)[0] for prompt, own in zip(prompts, params, strict=True)]
     texts = [[*output.prompt_token_ids, *own.token_ids] for output in alone for own in output.outputs]
     drafted = plain.with_draft(Oracle(plain.config.vocab_size, texts, honesty=0.95))
-    drafted.engine.prefill_chunk, drafted.engine.max_num_seqs = chunk, seqs
+    drafted.engine.scheduler.chunk, drafted.engine.scheduler.max_num_seqs = chunk, seqs
     together = drafted.generate(prompts, params)
     assert [visible(output) for output in together] == [visible(output) for output in alone]
     for one, other in zip(together, alone, strict=True):

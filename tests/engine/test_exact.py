@@ -35,7 +35,7 @@ def test_same_bits_for_any_drafter_batch_and_chunk(stories: Path, dtype: str, te
     for drafter in (None, Oracle(size, texts), Guesser(size), ModelDrafter(target, head, TreeShape(30, 6, 6))):
         for chunk in (1, 5, 512):
             drafted = llm.with_draft(drafter)
-            drafted.engine.prefill_chunk = chunk
+            drafted.engine.scheduler.chunk = chunk
             assert printed(drafted, params, together=True) == expected
 
 

@@ -68,7 +68,7 @@ def test_logprobs_are_hugging_faces(plain: LLM, stories: Path) -> None:
     reference = LlamaForCausalLM.from_pretrained(stories)
     params = replace(GREEDY, logprobs=4, prompt_logprobs=2, max_tokens=12)
     for llm in (plain, plain.with_draft("ngram")):
-        llm.engine.prefill_chunk = 3
+        llm.engine.scheduler.chunk = 3
         output = llm.generate(PROMPTS[1], params)[0]
         tokens = output.prompt_token_ids + output.outputs[0].token_ids
         with torch.no_grad():
@@ -90,7 +90,7 @@ def test_logprobs_are_hugging_faces(plain: LLM, stories: Path) -> None:
             for t, step in zip(output.outputs[0].token_ids, output.outputs[0].logprobs or [], strict=True)
         )
         assert output.outputs[0].cumulative_logprob == pytest.approx(total)
-    plain.engine.prefill_chunk = 512
+    plain.engine.scheduler.chunk = 512
 
 
 def test_streaming_ends_with_what_generate_returns(plain: LLM) -> None:
@@ -160,7 +160,7 @@ def test_a_broken_off_step_spoils_no_other_text(
 
 def test_rates_of_several_completions_are_of_the_whole(plain: LLM) -> None:
     one_by_one = plain.with_draft(None)
-    one_by_one.engine.max_num_seqs = 1
+    one_by_one.engine.scheduler.max_num_seqs = 1
     metrics = one_by_one.generate(PROMPTS[0], replace(WARM, n=3, ignore_eos=True))[0].metrics
     alone = one_by_one.generate(PROMPTS[0], replace(WARM, ignore_eos=True))[0].metrics
     assert metrics.emitted == 3 * 47
@@ -202,7 +202,7 @@ def test_a_stream_left_early_leaves_nothing_behind(plain: LLM) -> None:
     next(stream)
     stream.close()
     assert not plain.engine.running
-    assert not plain.engine.waiting
+    assert not plain.engine.scheduler.waiting
     assert ids(plain.generate(PROMPTS[0], GREEDY)) == ids(plain.generate(PROMPTS[0], GREEDY))
 
 

@@ -126,7 +126,7 @@ def test_batch_composition_and_chunking(plain: LLM, params: SamplingParams, seqs
     alone = [output for prompt in PROMPTS for output in plain.generate(prompt, params)]
     for drafter in (None, Oracle(plain.config.vocab_size, whole(alone)), eagle(plain, "quarter", SHAPES[3])):
         batched = plain.with_draft(drafter)
-        batched.engine.max_num_seqs, batched.engine.prefill_chunk = seqs, chunk
+        batched.engine.scheduler.max_num_seqs, batched.engine.scheduler.chunk = seqs, chunk
         assert ids(batched.generate(PROMPTS, params)) == ids(alone)
 
 
@@ -169,7 +169,7 @@ def test_a_long_prompt_is_read_in_pieces(plain: LLM, monkeypatch: pytest.MonkeyP
     for make in (eagle, model):
         longest.clear()
         drafted = plain.with_draft(make(plain, "full", SHAPES[3]))
-        drafted.engine.prefill_chunk = 64
+        drafted.engine.scheduler.chunk = 64
         assert ids(drafted.generate([prompt], params)) == expected
         assert max(longest) == 64
 

@@ -40,7 +40,7 @@ def drafters(llm: LLM) -> dict[str, Drafter | None]:
 def test_turns_reuse_what_was_read(plain: LLM, name: str, temperature: float) -> None:
     drafter = drafters(plain)[name]
     keeping, fresh = plain.with_draft(drafter), plain.with_draft(drafter)
-    keeping.engine.prefixes = Prefixes(2)
+    keeping.engine.scheduler.prefixes = Prefixes(2)
     params = SamplingParams(temperature=temperature, seed=9, max_tokens=25, ignore_eos=True)
     text = plain.get_tokenizer().encode("Once upon a time there was a dog.")
     for number, turn in enumerate(TURNS):
@@ -55,7 +55,7 @@ def test_turns_reuse_what_was_read(plain: LLM, name: str, temperature: float) ->
 
 def test_a_changed_turn_goes_back_to_where_it_changed(plain: LLM) -> None:
     keeping = plain.with_draft(drafters(plain)["eagle"])
-    keeping.engine.prefixes = Prefixes(1)
+    keeping.engine.scheduler.prefixes = Prefixes(1)
     params = SamplingParams(temperature=0, max_tokens=20)
     text = plain.get_tokenizer().encode("Once upon a time there was a cat. The cat was red and it sat on a")
     keeping.generate([text], params)
@@ -67,7 +67,7 @@ def test_a_changed_turn_goes_back_to_where_it_changed(plain: LLM) -> None:
 
 def test_prompt_logprobs_read_everything(plain: LLM) -> None:
     keeping = plain.with_draft(None)
-    keeping.engine.prefixes = Prefixes(1)
+    keeping.engine.scheduler.prefixes = Prefixes(1)
     params = SamplingParams(temperature=0, max_tokens=5)
     prompt = plain.get_tokenizer().encode("One day, Tim went to the park with his mom")
     keeping.generate([prompt], params)
@@ -79,7 +79,7 @@ def test_prompt_logprobs_read_everything(plain: LLM) -> None:
 def test_a_stopped_answer_can_be_gone_on_from(plain: LLM) -> None:
     for drafter in drafters(plain).values():
         keeping = plain.with_draft(drafter)
-        keeping.engine.prefixes = Prefixes(1)
+        keeping.engine.scheduler.prefixes = Prefixes(1)
         params = SamplingParams(temperature=1.0, seed=2, max_tokens=60, ignore_eos=True)
         prompt = plain.get_tokenizer().encode("Once upon a time")
         stream = keeping.stream([prompt], params)

@@ -8,7 +8,6 @@ of which every node is kept.
 from __future__ import annotations
 
 import logging
-from collections import deque
 from collections.abc import Sequence
 from time import perf_counter
 from typing import cast
@@ -17,8 +16,8 @@ import torch
 from torch import Tensor
 
 from frspec.clock import Clock
-from frspec.engine.prefixes import Prefixes
 from frspec.engine.request import Request
+from frspec.engine.scheduler import Scheduler
 from frspec.engine.share import Share
 from frspec.engine.synthetic import SyntheticAcceptance
 from frspec.errors import UserError
@@ -28,16 +27,20 @@ from frspec.speculation.controller import Controller, Verdict
 from frspec.speculation.drafters.base import Adaptive, Drafter
 from frspec.speculation.plan import Plan
 from frspec.speculation.verify import verify
-from frspec.types import StepStats, TokenTree
+from frspec.types import Round, StepStats, TokenTree
 
 log = logging.getLogger("frspec")
+BESIDE = 64
+"""Prompt tokens that a CPU reads in one pass while it writes other texts: enough for matrix products to be as quick as
+they get, and few enough for those texts to go on."""
 
 
 class Engine:
     """Runs requests to their end.
 
-    drafter: None decodes plainly. max_num_seqs: requests in one batch. prefill_chunk: prompt tokens in one pass.
-    kept_prefixes: finished texts whose caches are kept for requests that begin alike. controller: decides round by
+    drafter: None decodes plainly. max_num_seqs: requests in one batch. prefill_chunk: prompt tokens in one pass;
+    prefill_beside: as many while other texts are being written. kept_prefixes: finished texts whose caches are kept for
+    requests that begin alike. cache_bytes: the budget of all caches, None for no limit. controller: decides round by
     round what an ``Adaptive`` drafter drafts, if anything; None leaves it to the drafter. synthetic: acceptance that is
     drawn instead of earned, for timing alone.
     """
@@ -51,25 +54,52 @@ class Engine:
         kept_prefixes: int = 0,
         controller: Controller | None = None,
         synthetic: SyntheticAcceptance | None = None,
+        cache_bytes: int | None = None,
+        prefill_beside: int | None = None,
     ) -> None:
-        self.target, self.drafter, self.controller, self.synthetic = target, drafter, controller, synthetic
+        self.target, self.controller, self.synthetic = target, controller, synthetic
+        beside = prefill_beside or (prefill_chunk if target.device.type != "cpu" else min(prefill_chunk, BESIDE))
+        self.scheduler = Scheduler(target, max_num_seqs, cache_bytes, kept_prefixes, prefill_chunk, beside)
+        self.drafter = drafter
         self._plan: Plan | None = None
-        self.max_num_seqs, self.prefill_chunk = max_num_seqs, prefill_chunk
-        self.waiting: deque[Request] = deque()
-        self.running: list[Request] = []
-        self.prefixes = Prefixes(kept_prefixes)
+        self._draft_seconds = self._verify_seconds = 0.0
         self.stats, self.clock = StepStats(), Clock(target.device)
+
+    def without_drafter(self) -> Engine:
+        """Another engine for the same target, with the same limits, that decodes plainly so far."""
+        own = self.scheduler
+        return Engine(
+            self.target, None, own.max_num_seqs, own.chunk, own.prefixes.most, None, None, own.budget, own.beside
+        )
+
+    @property
+    def drafter(self) -> Drafter | None:
+        """What drafts."""
+        return self.scheduler.drafter
+
+    @drafter.setter
+    def drafter(self, drafter: Drafter | None) -> None:
+        self.scheduler.drafter = drafter
+
+    @property
+    def running(self) -> list[Request]:
+        """The requests that have a slot."""
+        return self.scheduler.running
+
+    @property
+    def busy(self) -> bool:
+        """Whether there is anything to do."""
+        return bool(self.scheduler.running or self.scheduler.waiting)
 
     def add(self, request: Request) -> None:
         """Queue a request."""
-        self.waiting.append(request)
+        self.scheduler.waiting.add(request)
 
     def abort(self, request: Request) -> None:
         """Take a request out, wherever it stands."""
         request.end("abort")
-        if request in self.waiting:
-            self.waiting.remove(request)
-        self._retire()
+        self.scheduler.waiting.remove(request)
+        self.scheduler.retire()
 
     def step(self) -> None:
         """One pass of the target for everything that runs; requests hold what came of it."""
@@ -79,22 +109,37 @@ class Engine:
     def _step(self) -> None:
         started = perf_counter()
         self.clock.start()
-        self._admit()
+        self.scheduler.admit()
+        self.scheduler.make_room(1 + (self.drafter.max_nodes if self.drafter else 0))
         try:
             shares = self._read_prompts() + self._draft()
-            if not shares:
-                return
-            features, logits = self._forward(shares)
-            verdicts = self._accept(shares, features, logits)
-        except BaseException:  # Ctrl-C, no memory: a half-done step must not go on as if it were whole
+            self._draft_seconds = perf_counter() - started
+            verdicts = self._pass(shares)
+        except BaseException:  # Ctrl-C: a half-done step must not go on as if it were whole
             for request in self.running:
                 request.end("abort")
-            self._retire()
+            self.scheduler.retire()
             raise
-        self._retire()
+        self.scheduler.retire()
         alone = len(verdicts) == len(shares)  # nobody read a prompt meanwhile
         self._learn(verdicts, perf_counter() - started if alone else None)
         self.clock.lap("sampling")
+
+    def _pass(self, shares: Sequence[Share]) -> list[Verdict]:
+        """One pass of the target and what it says; where it breaks, one for each request, to see whose fault it is."""
+        if not shares:
+            return []
+        begun = perf_counter()
+        try:
+            features, logits = self._forward(shares)
+        except Exception as error:
+            if len(shares) > 1:
+                log.warning("a pass failed (%s: %s); each of its texts goes on alone", type(error).__name__, error)
+                return [verdict for share in shares for verdict in self._pass([share])]
+            _fail(shares[0], error)
+            return []
+        self._verify_seconds = perf_counter() - begun
+        return self._accept(shares, features, logits)
 
     def _learn(self, verdicts: Sequence[Verdict], seconds: float | None) -> None:
         """Let the controller see what came of the round, if anybody is still drafted for."""
@@ -106,44 +151,17 @@ class Engine:
             self._stop_drafting([request for request in self.running if not request.draft.failed], error)
             self.controller.forget()
 
-    def _admit(self) -> None:
-        while self.waiting and len(self.running) < self.max_num_seqs:
-            request = self.waiting.popleft()
-            self._open(request)
-            self.running.append(request)
-
-    def _open(self, request: Request) -> None:
-        """Give a request its cache: one that already holds how it begins, or an empty one."""
-        kept = None
-        if request.params.prompt_logprobs is None:  # those need the scores of every prompt token
-            kept = self.prefixes.take(request.tokens, self.drafter)
-        if kept is None:
-            request.cache = self.target.new_cache(request.prompt_length + min(request.left, 256))
-        else:
-            request.cache, request.draft.memory, request.cached = kept.cache, kept.memory, kept.cache.length
-
-    def _retire(self) -> None:
-        for request in self.running:
-            if request.finished:
-                cache, memory = request.cache, request.draft.memory
-                request.cache, request.draft.memory = None, None
-                if cache is not None and request.output.finish_reason != "error":
-                    self.prefixes.keep(request.tokens, cache, memory)
-        self.running = [request for request in self.running if not request.finished]
-
     def _read_prompts(self) -> list[Share]:
-        shares, budget = [], self.prefill_chunk
-        for request in self.running:
+        shares = []
+        for request, count in self.scheduler.chunks():
             assert request.cache is not None
-            chunk = request.tokens[request.cache.length : request.prompt_length][:budget]
-            if chunk:
-                shares.append(Share(request, TokenTree.chain(chunk), reading=True))
-                budget -= len(chunk)
+            start = request.cache.length
+            shares.append(Share(request, TokenTree.chain(request.tokens[start : start + count]), reading=True))
         return shares
 
     def _draft(self) -> list[Share]:
         """A tree for every request past its prompt; only its root where a draft could not be used."""
-        ready = [request for request in self.running if request.output.token_ids]
+        ready = [request for request in self.running if request.unread == 0]
         for request in ready:
             request.draft.room = request.left - 1
         trees = {id(request): TokenTree.chain(request.tokens[-1:]) for request in ready}
@@ -210,19 +228,21 @@ class Engine:
                     self._keep_prompt(share, features[share.rows], logits[own], best[own])
                 else:
                     verdicts.append(self._keep_path(share, features[share.rows], logits[own], best[own]))
-            except UserError as error:  # one request cannot be honoured; the others go on
-                share.request.end("error", str(error))
+            except Exception as error:  # one request cannot be honoured, or broke; the others go on
+                _fail(share, error)
             start = own.stop
         return verdicts
 
     def _keep_prompt(self, share: Share, features: Tensor, logits: Tensor, best: list[int]) -> None:
         request, start, count = share.request, share.cache.length, len(share.tree)
         following = request.tokens[start + 1 : start + count + 1]
-        request.note_prompt(following, logits)
+        request.note_prompt(start, following, logits)
         if share.samples:
             if not bool(logits[-1].isfinite().all()):
                 raise UserError("the model's scores are not finite numbers; its weights are damaged or overflow")
             request.emit(_pick(request, logits[-1], best[-1:]), logits[-1])
+            request.depths.append(0)
+            self.scheduler.counts.generated_tokens += 1
             following.append(request.tokens[-1])
         share.cache.commit(count)
         self._observe(request, following, features)
@@ -238,12 +258,18 @@ class Engine:
                 token = self.synthetic.pick(tree, node, token, request)
             return token, request.emit(token, logits[node])
 
-        path, emitted = verify(tree.tokens.tolist(), tree.parents.tolist(), pick)
+        tokens, parents, depths = tree.tokens.tolist(), tree.parents.tolist(), tree.depths.tolist()
+        path, emitted = verify(tokens, parents, pick)
         share.cache.commit(path)
         self._observe(request, emitted, features[path])
-        depths = tree.depths[1:].tolist()
         for stats in (request.metrics, self.stats):
-            stats.count(depths, accepted=len(path) - 1, emitted=len(emitted))
+            stats.count(depths[1:], accepted=len(path) - 1, emitted=len(emitted))
+        self.scheduler.counts.generated_tokens += len(emitted)
+        self.scheduler.counts.drafts += len(tokens) > 1
+        request.depths += [*range(1, len(path)), 0]
+        if request.rounds is not None:
+            seconds = (self._draft_seconds, self._verify_seconds)
+            request.rounds.append(Round(tokens, parents, depths, path, emitted, *seconds))
         request.note_time()
         return Verdict(request.draft, tree, path, emitted)
 
@@ -254,6 +280,13 @@ class Engine:
                 self.drafter.observe(request.draft, tokens, features, self.clock)
             except Exception as error:
                 self._stop_drafting([request], error)
+
+
+def _fail(share: Share, error: Exception) -> None:
+    if not isinstance(error, UserError):
+        log.error("a text failed (%s: %s); the others go on", type(error).__name__, error)
+        log.debug("where it failed", exc_info=error)
+    share.request.fail(error)
 
 
 def _pick(request: Request, logits: Tensor, best: list[int]) -> int:

@@ -47,10 +47,10 @@ class Group:
         return sum(len(request.output.token_ids) for request in self.requests)
 
     def check(self) -> None:
-        """Raise a ``UserError`` if a completion ended with an error, or with another text's broken-off step."""
+        """Raise what a completion failed from, or a ``UserError`` if it ended with another text's broken-off step."""
         for request in self.requests:
-            if request.output.finish_reason == "error":
-                raise UserError(str(request.output.stop_reason))
+            if request.error is not None:
+                raise request.error
             if request.output.finish_reason == "abort":
                 raise UserError("a step that this text shared with another was broken off; ask for it again")
 

@@ -6,6 +6,7 @@ Knows: prompts, texts, requests that belong together. Does not know: how a step 
 from __future__ import annotations
 
 import copy
+import itertools
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from numbers import Integral
@@ -49,6 +50,8 @@ class LLM:
     quarter of the vocabulary.
     max_model_len: prompt and output together. max_num_batched_tokens: prompt tokens in one pass.
     draft_quantize: "int8" for a drafter of 8-bit integers, whatever the target is made of.
+    kv_cache_memory_bytes: what the caches of all texts may take; those that don't fit wait, or are interrupted and go
+    on later, with the same text. None for no limit.
     enable_prefix_caching: keep the caches of the last few texts for prompts that begin alike, such as a conversation's
     next turn. seed: makes the seeds of requests that have none reproducible. exact: run the target so that every row is
     bit for bit the same in any company: slower, and bitwise lossless in every dtype.
@@ -82,6 +85,7 @@ class LLM:
         enable_prefix_caching: bool = False,
         exact: bool = False,
         draft_quantize: str | None = None,
+        kv_cache_memory_bytes: int | None = None,
     ) -> None:
         for name, value in (("max_num_seqs", max_num_seqs), ("max_num_batched_tokens", max_num_batched_tokens)):
             if value < 1:
@@ -94,12 +98,15 @@ class LLM:
             target = ExactDecoder.of(target)
         self.config = target.config
         self.max_model_len = self._context(max_model_len)
-        kept = KEPT_PREFIXES if enable_prefix_caching else 0
-        self.engine = Engine(target, None, max_num_seqs, max_num_batched_tokens, kept)
+        kept = max(KEPT_PREFIXES, max_num_seqs) if enable_prefix_caching else 0
+        self.engine = Engine(
+            target, None, max_num_seqs, max_num_batched_tokens, kept, cache_bytes=kv_cache_memory_bytes
+        )
         self._shape = shape
         self._set_draft(draft, shape, draft_vocab, ranking, draft_quantize=draft_quantize)
+        self._check_budget()
         self._seeds = random.SystemRandom() if seed is None else random.Random(seed)
-        self._made = 0
+        self._made = itertools.count()
 
     def with_draft(
         self,
@@ -116,8 +123,7 @@ class LLM:
         whether draft heads use the noise that the target will sample with; the text is the same.
         """
         other = copy.copy(self)
-        own = self.engine
-        other.engine = Engine(own.target, None, own.max_num_seqs, own.prefill_chunk, own.prefixes.most)
+        other.engine = self.engine.without_drafter()
         other._set_draft(draft, shape or self._shape, draft_vocab, ranking, use_noise, draft_quantize)
         return other
 
@@ -149,6 +155,15 @@ class LLM:
             window = ": sliding windows are not implemented" if longest == self.config.sliding_window else ""
             raise UserError(f"max_model_len is {asked}, but the model can be run for 1 to {longest} positions{window}")
         return asked or longest
+
+    def _check_budget(self) -> None:
+        scheduler = self.engine.scheduler
+        most = None if scheduler.budget is None else scheduler.budget // scheduler.row_bytes
+        if most is not None and most < self.max_model_len:
+            raise UserError(
+                f"kv_cache_memory_bytes is {scheduler.budget}, which holds {most} tokens of this model, but one text "
+                f"may have {self.max_model_len}; give more, or a max_model_len of at most {most}"
+            )
 
     def get_tokenizer(self) -> Tokenizer:
         """The target's tokenizer."""
@@ -249,13 +264,13 @@ class LLM:
             params = [params or SamplingParams()] * len(several)
         if len(params) != len(several):
             raise UserError(f"{len(several)} prompts but {len(params)} sampling_params; give one, or one each")
-        return [self._group(prompt, own) for prompt, own in zip(several, params, strict=True)]
+        return [self.group(prompt, own) for prompt, own in zip(several, params, strict=True)]
 
-    def _group(self, prompt: Prompt, params: SamplingParams) -> Group:
+    def group(self, prompt: Prompt, params: SamplingParams) -> Group:
+        """The requests of one prompt, checked; may be called from any thread."""
         text, ids = self._read(prompt)
         seed = self._seeds.getrandbits(63) if params.seed is None else params.seed
-        self._made += 1
-        return Group(str(self._made - 1), text, ids, params, seed, self.config, self.max_model_len, self._tokenizer)
+        return Group(str(next(self._made)), text, ids, params, seed, self.config, self.max_model_len, self._tokenizer)
 
     def _read(self, prompt: Prompt) -> tuple[str | None, list[int]]:
         if isinstance(prompt, Mapping):

@@ -15,7 +15,7 @@ from frspec.speculation.drafters.base import DraftState
 from frspec.speculation.sampler import Sampler, describe
 from frspec.text.detokenizer import Detokenizer
 from frspec.text.tokenizer import Tokenizer
-from frspec.types import CompletionOutput, Logprob, RequestMetrics, SamplingParams
+from frspec.types import CompletionOutput, Logprob, RequestMetrics, Round, SamplingParams
 
 
 class Request:
@@ -23,7 +23,9 @@ class Request:
 
     prompt_ids: at least one token; seed: 64 bits; eos_ids: the checkpoint's; limit: the context length, prompt
     included; tokenizer: None where text was not asked for. ``cached`` counts prompt tokens that an earlier text's
-    cache already held.
+    cache already held. ``text_ends`` and ``depths`` are those of ``Delta``, for every token of the output; ``rounds``
+    is None unless somebody wants them. ``error`` is what it failed from. ``client``: whose it is. ``opened``: whether
+    it ever had a slot.
     """
 
     def __init__(
@@ -44,10 +46,14 @@ class Request:
         self.sampler = Sampler(params, seed, prompt_ids, sorted(stop_ids), bad_word_ids)
         self.draft = DraftState(self.tokens, seed, 0.0 if params.greedy else params.temperature)
         self.cache: KVCache | None = None
-        self.cached = 0
+        self.cached, self.opened, self.client = 0, False, ""
         self.metrics = RequestMetrics()
         self.output = CompletionOutput(index, "", [], logprobs=None if params.logprobs is None else [])
         self.prompt_logprobs: list[dict[int, Logprob] | None] = [None]
+        self.text_ends: list[int] = []
+        self.depths: list[int] = []
+        self.rounds: list[Round] | None = None
+        self.error: Exception | None = None
         self._decode = None if tokenizer is None else lambda id: tokenizer.decode([id], skip_special_tokens=False)
         self._text: _Text | None = None
         if tokenizer is not None and params.detokenize:
@@ -66,6 +72,13 @@ class Request:
     def left(self) -> int:
         """How many more tokens the request may emit."""
         return self._most - len(self.output.token_ids)
+
+    @property
+    def unread(self) -> int:
+        """Tokens that the target must read before it can write: the prompt's, and, after an interruption, all but the
+        last of the output's, which is the root of the next draft."""
+        read = 0 if self.cache is None else self.cache.length
+        return len(self.tokens) - bool(self.output.token_ids) - read
 
     def emit(self, token: int, logits: Tensor) -> bool:
         """Append the target's token, picked from logits [V]; returns whether the text ends with it."""
@@ -86,6 +99,7 @@ class Request:
             output.finish_reason = "length"
         if self.finished and self._text is not None:
             output.text = self._text.close()
+        self.text_ends.append(0 if self._text is None else self._text.length)
         return self.finished
 
     def _write(self, token: int, hide: bool) -> None:
@@ -104,9 +118,15 @@ class Request:
             if self._text is not None:
                 self.output.text = self._text.close()
 
-    def note_prompt(self, following: Sequence[int], logits: Tensor) -> None:
-        """Keep the log-probabilities of prompt tokens, from the logits [n, V] of the rows before them."""
-        if self.params.prompt_logprobs is not None:
+    def fail(self, error: Exception) -> None:
+        """End with an error, which is this request's alone."""
+        self.error = error
+        self.end("error", str(error))
+
+    def note_prompt(self, start: int, following: Sequence[int], logits: Tensor) -> None:
+        """Keep the log-probabilities of prompt tokens, from the logits [n, V] of the rows before them, the first of
+        which is row ``start`` of the text; once, however often they are read."""
+        if self.params.prompt_logprobs is not None and start + 1 == len(self.prompt_logprobs) <= self.prompt_length:
             for token, row in zip(following, logits, strict=False):
                 self.prompt_logprobs.append(describe(row, token, self.params.prompt_logprobs, self._decode))
 
@@ -126,6 +146,11 @@ class _Text:
         self._keep_stop = params.include_stop_str_in_output
         self._longest = max(map(len, self._stops), default=0)
         self._text, self._stopped = "", False
+
+    @property
+    def length(self) -> int:
+        """Characters so far, those that may not be shown yet among them."""
+        return len(self._text)
 
     @property
     def visible(self) -> str:

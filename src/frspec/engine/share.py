@@ -18,7 +18,7 @@ from frspec.types import TokenTree
 
 @dataclass
 class Share:
-    """A drafted tree, or (``reading``) a chunk of the request's prompt, which is a chain.
+    """A drafted tree, or (``reading``) a chunk of what the request has yet to read, which is a chain.
 
     rows: its place in the flat batch; wanted: the rows of the tree whose logits are needed.
     """
@@ -37,7 +37,7 @@ class Share:
     @property
     def samples(self) -> bool:
         """Whether the target's next token comes out of this pass."""
-        return not self.reading or self.cache.length + len(self.tree) == self.request.prompt_length
+        return not self.reading or (len(self.tree) == self.request.unread and not self.request.output.token_ids)
 
     @property
     def wanted(self) -> range:

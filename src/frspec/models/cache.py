@@ -46,10 +46,11 @@ class Window:
 class KVCache:
     """Room for ``rows`` positions, at least doubled whenever it runs out.
 
-    ``length`` committed rows, ``drafted`` rows written after them.
+    ``length`` committed rows, ``drafted`` rows written after them. ``most``: how many it will ever need, if that is
+    known; it then doesn't grow beyond without need.
     """
 
-    __slots__ = ("_keys", "_step", "_values", "drafted", "length")
+    __slots__ = ("_keys", "_step", "_values", "drafted", "length", "most")
 
     def __init__(
         self, layers: int, kv_heads: int, head_dim: int, rows: int, dtype: torch.dtype, device: torch.device
@@ -58,8 +59,14 @@ class KVCache:
         self._keys = torch.zeros(layers, kv_heads, head_dim, room, dtype=dtype, device=device)
         self._values = torch.zeros(layers, kv_heads, room, head_dim, dtype=dtype, device=device)
         self._step = 1 if dtype == torch.float32 else STEP
+        self.most: int | None = None
         self.length = 0
         self.drafted = 0
+
+    @property
+    def row_bytes(self) -> int:
+        """What one position takes."""
+        return (self._keys.nbytes + self._values.nbytes) // self.capacity
 
     @property
     def capacity(self) -> int:
@@ -83,7 +90,7 @@ class KVCache:
         start = self.length + self.drafted
         end = start + count
         if end > self.capacity:
-            self._grow(start, max(end, 2 * self.capacity))
+            self._grow(start, self.room_for(end))
         shown = self.shown(end)
         return Window(
             start,
@@ -93,6 +100,25 @@ class KVCache:
             self._keys[..., :shown].unbind(0),
             self._values[:, :, :shown].unbind(0),
         )
+
+    def room_for(self, end: int) -> int:
+        """The capacity it has, or will have grown to, with ``end`` rows."""
+        if end <= self.capacity:
+            return self.capacity
+        return _whole_steps(max(end, min(2 * self.capacity, self.most or 2 * self.capacity)), STEP)
+
+    def beginning(self, length: int, copy: bool) -> KVCache:
+        """The first ``length`` committed rows: in a cache of their own, or this one without the others."""
+        if not copy:
+            self.truncate(length)
+            return self
+        assert 0 <= length <= self.length, "only committed rows can be copied"
+        layers, heads, rows, width = self._values.shape
+        other = KVCache(layers, heads, width, min(rows, length + 256), self._values.dtype, self.device)
+        other._keys[..., :length] = self._keys[..., :length]
+        other._values[:, :, :length] = self._values[:, :, :length]
+        other.length = length
+        return other
 
     def _grow(self, used: int, rows: int) -> None:
         """Room for ``rows``, one tensor after the other, so that only one is held twice."""

@@ -43,10 +43,14 @@ class Drafter(Protocol):
     """Proposes trees; may be wrong, may propose nothing, must not fail.
 
     Whatever it proposes, the text stays the target's: a draft only decides how much comes out of one pass.
+    ``row_bytes``: what it keeps in memory for each position of a text, about.
     """
 
     name: str
     max_nodes: int
+
+    @property
+    def row_bytes(self) -> int: ...
 
     def propose(self, states: Sequence[DraftState], clock: Clock) -> list[TokenTree]:
         """One tree per state, rooted at its last token, with at most ``max_nodes`` drafted nodes."""
@@ -60,8 +64,9 @@ class Drafter(Protocol):
         """
         ...
 
-    def resume(self, memory: Any, rows: int) -> tuple[Any, int]:
-        """Cut another request's memory to the first ``rows`` positions, which a new request shares.
+    def resume(self, memory: Any, rows: int, copy: bool) -> tuple[Any, int]:
+        """Cut another request's memory to the first ``rows`` positions, which a new request shares; a ``copy`` of it
+        where the other goes on.
 
         Returns the memory to begin with and how many positions may be left out of what ``observe`` is told (at most
         ``rows``).

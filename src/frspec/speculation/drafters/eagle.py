@@ -59,13 +59,17 @@ class EagleDrafter(TreeDrafter):
             self._read([memory])
             clock.lap("draft layer")
 
-    def resume(self, memory: Any, rows: int) -> tuple[Any, int]:
+    @property
+    def row_bytes(self) -> int:
+        """One layer's keys and values."""
+        return self.eagle.new_cache(1).row_bytes
+
+    def resume(self, memory: Any, rows: int, copy: bool) -> tuple[Any, int]:
         """Keep the pairs already read; without the features of the others, the target must make them again."""
         if not isinstance(memory, _Memory):
             return None, 0
         rows = min(rows, memory.cache.length)
-        memory.cache.truncate(rows)
-        return _Memory(memory.cache), rows
+        return _Memory(memory.cache.beginning(rows, copy)), rows
 
     def catch_up(self, states: Sequence[DraftState]) -> Tensor:
         """Read the pairs seen since the last round; [B, H]."""

@@ -37,10 +37,15 @@ class ModelDrafter(TreeDrafter):
     def observe(self, state: DraftState, tokens: Sequence[int], features: Tensor, clock: Clock) -> None:
         """Nothing to learn: this drafter reads the text itself."""
 
-    def resume(self, memory: Any, rows: int) -> tuple[Any, int]:
+    @property
+    def row_bytes(self) -> int:
+        """Keys and values of all its layers."""
+        return self.decoder.new_cache(1).row_bytes
+
+    def resume(self, memory: Any, rows: int, copy: bool) -> tuple[Any, int]:
         """Keep what the cache has of these positions; the rest it reads itself."""
         if isinstance(memory, KVCache):
-            memory.truncate(min(rows, memory.length))
+            memory = memory.beginning(min(rows, memory.length), copy)
         return memory, rows
 
     def catch_up(self, states: Sequence[DraftState]) -> Tensor:

@@ -69,7 +69,9 @@ class NgramDrafter:
     def observe(self, state: DraftState, tokens: Sequence[int], features: Tensor, clock: Clock) -> None:
         """Nothing to learn: this drafter reads the text itself."""
 
-    def resume(self, memory: Any, rows: int) -> tuple[Any, int]:  # noqa: ARG002 - the old index is of another text
+    row_bytes = 0
+
+    def resume(self, memory: Any, rows: int, copy: bool) -> tuple[Any, int]:  # noqa: ARG002 - the index is the other's
         """Begin with an empty index: it reads the text itself."""
         return None, rows
 
