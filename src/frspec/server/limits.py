@@ -1,6 +1,6 @@
 """How much one request may ask for, and how many may be open at a time.
 
-Knows: ``Settings``, ``SamplingParams``, who has how many requests open. Does not know: HTTP, models.
+Knows: ``Settings``, ``SamplingParams``, who has how many requests open. Does not know: routes, models.
 """
 
 from __future__ import annotations
@@ -12,21 +12,9 @@ from contextlib import contextmanager
 from typing import Any
 
 from frspec.engine.service import Overloaded
-from frspec.errors import UserError
+from frspec.server.errors import ApiError, refuse
 from frspec.server.settings import Settings
 from frspec.types import SamplingParams
-
-
-class OverLimitError(UserError):
-    """A request asks for more than the server's operator allows; ``param`` names the field (HTTP 400)."""
-
-    def __init__(self, param: str, message: str) -> None:
-        super().__init__(message)
-        self.param = param
-
-
-class TooManyStreamsError(UserError):
-    """A client has as many requests open as it may; it can go on when one of them ends (HTTP 429)."""
 
 
 class Gate:
@@ -46,13 +34,14 @@ class Gate:
         """Be counted while the block runs; used in one thread, the event loop's.
 
         Raises:
-            TooManyStreamsError: when this client has its share.
+            ApiError: 429, when this client has its share.
             Overloaded: when all clients together have as many as there may be.
         """
         if self._open[client] >= self._most_each:
-            raise TooManyStreamsError(
+            message = (
                 f"you have {self._most_each} requests open, as many as one client may; wait until one of them ends"
             )
+            raise ApiError(429, message, code="too_many_streams", headers={"Retry-After": "1"})
         if self.open >= self._most:
             raise Overloaded(f"{self._most} requests are open, as many as this server takes; try again later")
         self._open[client] += 1
@@ -68,7 +57,7 @@ def check_params(settings: Settings, params: SamplingParams, prompts: int = 1) -
     """Hold a request's parameters against the limits; ``prompts``: how many prompts they are for.
 
     Raises:
-        OverLimitError: naming the first field that asks for too much.
+        ApiError: 400, naming the first field that asks for too much.
     """
     _at_most("n", params.n * prompts, settings.max_n, "completions of all prompts")
     _at_most("max_tokens", params.max_tokens or 0, settings.max_output_tokens, "tokens")
@@ -84,7 +73,7 @@ def check_prompt(settings: Settings, count: int) -> None:
     """Hold a prompt's length in tokens against the limit.
 
     Raises:
-        OverLimitError: when it is longer.
+        ApiError: 400, when it is longer.
     """
     _at_most("prompt", count, settings.max_prompt_tokens, "tokens in a prompt")
 
@@ -93,7 +82,7 @@ def check_grammar(settings: Settings, param: str, grammar: Any) -> None:
     """Hold the size of a grammar, regular expression (text) or schema, tools (JSON) against the limit.
 
     Raises:
-        OverLimitError: when it is larger.
+        ApiError: 400, when it is larger.
     """
     text = grammar if isinstance(grammar, str) else json.dumps(grammar, ensure_ascii=False)
     _at_most(param, len(text.encode("utf-8", "surrogatepass")), settings.max_grammar_bytes, "bytes of grammar")
@@ -106,4 +95,4 @@ def output_tokens(settings: Settings, room: int) -> int:
 
 def _at_most(param: str, asked: int, limit: int | None, what: str) -> None:
     if limit is not None and asked > limit:
-        raise OverLimitError(param, f"{param} asks for {asked} {what}; this server allows {limit}")
+        raise refuse(f"{param} asks for {asked} {what}; this server allows {limit}", param)

@@ -27,7 +27,8 @@ class Settings:
     for if there are none. served_model_names: what requests may call the model, the first of them in answers; if there
     are none, the model's own name. root_path: the path a proxy puts before all routes, and removes.
     allowed_origins: web pages' origins that may read answers (CORS), "*" for all. allowed_hosts: names in the Host
-    header that are served besides loopback's, "*" for all; only looked at on a loopback address without keys.
+    header that are served besides loopback's own, "*" for all; if there are none, Host is only looked at on a loopback
+    address without keys.
 
     max_body_bytes: of a request. timeout_body: seconds a request may take to arrive. max_prompt_tokens,
     max_output_tokens (each completion's): None for as many as the context holds. max_n: completions of one request, of
