@@ -1,0 +1,140 @@
+"""What went wrong, in the words and the shape OpenAI's clients expect.
+
+Knows: which error has which status, and how a failed check of a request names its field. Does not know: routes,
+streams.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from frspec.engine.service import Overloaded
+from frspec.errors import UserError
+from frspec.server.limits import OverLimit, TooManyStreams
+
+log = logging.getLogger("frspec")
+
+TYPES = {401: "authentication_error", 403: "permission_error", 404: "not_found_error", 429: "rate_limit_error"}
+RETRY_SECONDS = 1
+
+
+class ApiError(Exception):
+    """An answer that is an error: its HTTP status and what the ``error`` object says."""
+
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        *,
+        type: str | None = None,
+        param: str | None = None,
+        code: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status, self.message, self.param, self.code = status, message, param, code
+        self.type = type or TYPES.get(status, "invalid_request_error" if status < 500 else "internal_error")
+        self.headers = dict(headers or {})
+
+    def body(self) -> dict[str, Any]:
+        """The JSON object."""
+        return {"error": {"message": self.message, "type": self.type, "param": self.param, "code": self.code}}
+
+    def response(self) -> JSONResponse:
+        """The whole answer."""
+        return JSONResponse(self.body(), self.status, self.headers)
+
+
+def refuse(message: str, param: str | None = None, code: str | None = None) -> ApiError:
+    """A request that cannot be honoured: status 400."""
+    return ApiError(400, message, param=param, code=code)
+
+
+class Gone(Exception):
+    """The client left; nobody reads an answer."""
+
+
+def as_api_error(error: Exception) -> ApiError:
+    """Any exception as what the client is told; of one that is not the client's fault, nothing but that it happened."""
+    if isinstance(error, ApiError):
+        return error
+    if isinstance(error, Overloaded):
+        return ApiError(503, str(error), type="overloaded", headers={"Retry-After": str(RETRY_SECONDS)})
+    if isinstance(error, TooManyStreams):
+        return ApiError(429, str(error), code="too_many_requests", headers={"Retry-After": str(RETRY_SECONDS)})
+    if isinstance(error, OverLimit):
+        return refuse(str(error), error.param)
+    if isinstance(error, UserError):
+        named = re.match(r"(\w+)=", str(error))  # as SamplingParams begins what it says
+        return refuse(str(error), named[1] if named else None)
+    log.error("a request failed: %s", type(error).__name__, exc_info=error)
+    return ApiError(500, "something broke inside the server; this request is lost, others are not")
+
+
+def add_errors(app: FastAPI) -> None:
+    """Answer every exception in OpenAI's shape."""
+
+    async def known(request: Request, error: Exception) -> JSONResponse:
+        return as_api_error(error).response()
+
+    async def gone(request: Request, error: Exception) -> JSONResponse:
+        return JSONResponse(None, 499)
+
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(Gone, gone)
+    app.add_exception_handler(ApiError, known)
+    app.add_exception_handler(UserError, known)
+    app.add_exception_handler(RuntimeError, known)  # EngineFailure among them
+    app.add_exception_handler(Exception, known)
+
+
+async def _http(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)
+    messages = {
+        404: f"there is nothing at {request.url.path}",
+        405: f"{request.url.path} does not answer {request.method}",
+    }
+    message = messages.get(error.status_code, str(error.detail))
+    return ApiError(error.status_code, message, headers=error.headers).response()
+
+
+async def _invalid(request: Request, error: Exception) -> JSONResponse:
+    """A body that is none of the requests that were described, as status 400 and about one field."""
+    assert isinstance(error, RequestValidationError)
+    first = _most_telling(error.errors())
+    kind, where = first["type"], first["loc"][1:]
+    if kind == "json_invalid":
+        return refuse(f"the body is not JSON: {first['ctx']['error']} at character {where[0]}").response()
+    if not where:
+        return refuse("the body is not a JSON object; send one, as application/json").response()
+    param = _path(error.body, where, missing=kind == "missing")
+    if kind == "extra_forbidden":
+        return refuse(f"{param} is not a field this server honours; leave it out", param, "unknown_field").response()
+    return refuse(f"{param}: {first['msg']}", param).response()
+
+
+def _most_telling(errors: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+    """Of a union's branches each has its error: the one that got furthest was meant."""
+    return max(errors, key=lambda error: len(error["loc"]))
+
+
+def _path(body: Any, where: Sequence[int | str], missing: bool) -> str:
+    """``messages[0].content``: what of pydantic's location is in the body; the rest names a union's branches."""
+    path = ""
+    for place, step in enumerate(where):
+        if isinstance(step, int) and isinstance(body, list) and step < len(body):
+            path, body = f"{path}[{step}]", body[step]
+        elif isinstance(step, str) and (
+            (isinstance(body, dict) and step in body) or (missing and place == len(where) - 1)
+        ):
+            path, body = f"{path}.{step}" if path else step, body.get(step) if isinstance(body, dict) else None
+    return path
