@@ -34,7 +34,7 @@ def head_of(llm: LLM) -> EagleDrafter:
 def test_drafts_change_nothing(stories: Path, dtype: str, params: object) -> None:
     llm = LLM(stories, dtype=dtype, quantize="int8")
     expected = [ids(llm.generate(prompt, params)) for prompt in PROMPTS]
-    for drafter in (head_of(llm), NgramDrafter(TreeShape(4, 4, 1))):
+    for drafter in (head_of(llm), NgramDrafter(4)):
         drafted = llm.with_draft(drafter)
         assert [ids(drafted.generate(prompt, params)) for prompt in PROMPTS] == expected
 

@@ -102,7 +102,10 @@ def test_the_longest_beginning_is_found(texts: list[list[int]], most: int) -> No
     if not texts:
         return
     wanted = texts[-1]
-    kept = texts[:-1][-most:] if most else []
+    kept: list[list[int]] = []
+    for text in texts[:-1]:  # the last `most`, those left out that a later one goes on from
+        kept = [*(old for old in kept if len(old) > len(text) or text[: len(old) - 1] != old[:-1]), text]
+        kept = kept[-most:] if most else []
     shared = [sum(1 for i in range(1, min(len(t), len(wanted)) + 1) if t[:i] == wanted[:i]) - 1 for t in kept]
     best = max(shared, default=0)
     found = prefixes.take(wanted, None)

@@ -40,9 +40,8 @@ class Prefixes:
 
     def keep(self, tokens: Sequence[int], cache: KVCache, memory: Any) -> None:
         """Take over a finished text's cache and memory; texts that only begin it are no longer worth keeping."""
-        whole = Kept(list(tokens), cache, memory)
-        self._kept = [kept for kept in self._kept if common(kept.tokens, tokens) < kept.cache.length]
-        self._kept.append(whole)
+        self._kept = [kept for kept in self._kept if min(common(kept.tokens, tokens), cache.length) < kept.cache.length]
+        self._kept.append(Kept(list(tokens), cache, memory))
         del self._kept[: -self.most or None]
 
     def drop_oldest(self) -> bool:
