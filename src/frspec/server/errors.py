@@ -18,7 +18,6 @@ from starlette.exceptions import HTTPException
 
 from frspec.engine.service import Overloaded
 from frspec.errors import UserError
-from frspec.server.limits import OverLimit, TooManyStreams
 
 log = logging.getLogger("frspec")
 
@@ -58,7 +57,7 @@ def refuse(message: str, param: str | None = None, code: str | None = None) -> A
     return ApiError(400, message, param=param, code=code)
 
 
-class Gone(Exception):
+class Gone(Exception):  # noqa: N818 - nothing went wrong
     """The client left; nobody reads an answer."""
 
 
@@ -68,10 +67,6 @@ def as_api_error(error: Exception) -> ApiError:
         return error
     if isinstance(error, Overloaded):
         return ApiError(503, str(error), type="overloaded", headers={"Retry-After": str(RETRY_SECONDS)})
-    if isinstance(error, TooManyStreams):
-        return ApiError(429, str(error), code="too_many_requests", headers={"Retry-After": str(RETRY_SECONDS)})
-    if isinstance(error, OverLimit):
-        return refuse(str(error), error.param)
     if isinstance(error, UserError):
         named = re.match(r"(\w+)=", str(error))  # as SamplingParams begins what it says
         return refuse(str(error), named[1] if named else None)
@@ -82,10 +77,10 @@ def as_api_error(error: Exception) -> ApiError:
 def add_errors(app: FastAPI) -> None:
     """Answer every exception in OpenAI's shape."""
 
-    async def known(request: Request, error: Exception) -> JSONResponse:
+    async def known(request: Request, error: Exception) -> JSONResponse:  # noqa: ARG001 - Starlette's signature
         return as_api_error(error).response()
 
-    async def gone(request: Request, error: Exception) -> JSONResponse:
+    async def gone(request: Request, error: Exception) -> JSONResponse:  # noqa: ARG001
         return JSONResponse(None, 499)
 
     app.add_exception_handler(RequestValidationError, _invalid)
@@ -107,7 +102,7 @@ async def _http(request: Request, error: Exception) -> JSONResponse:
     return ApiError(error.status_code, message, headers=error.headers).response()
 
 
-async def _invalid(request: Request, error: Exception) -> JSONResponse:
+async def _invalid(request: Request, error: Exception) -> JSONResponse:  # noqa: ARG001
     """A body that is none of the requests that were described, as status 400 and about one field."""
     assert isinstance(error, RequestValidationError)
     first = _most_telling(error.errors())
