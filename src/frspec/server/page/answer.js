@@ -1,0 +1,58 @@
+// One answer growing on the page. Knows: spans, animation frames. Does not know: the server, other answers.
+import { Colouring } from "./colouring.js";
+
+export const DEPTHS = 6; // colours; whatever is deeper has the last
+
+export class Answer {
+  text = "";
+  own = []; // by round: the text of the target's own token that ended it
+  #colouring = new Colouring();
+  #waiting = []; // pieces that the next frame will show
+  #frame = 0;
+  #open = null; // the token whose node is the last one, and the node
+  #shown; // called after each frame that added something
+
+  constructor(element, shown) {
+    this.element = element;
+    this.#shown = shown;
+  }
+
+  // New text, with the tokens that brought it: {end, depth, round}.
+  push(text, tokens) {
+    this.text += text;
+    this.#waiting.push(...this.#colouring.cut(text, tokens));
+    this.#frame ||= requestAnimationFrame(() => this.flush());
+  }
+
+  // Show everything now. Only adds to what is there, so a long answer is no slower than a short one.
+  flush() {
+    cancelAnimationFrame(this.#frame);
+    this.#frame = 0;
+    if (!this.#waiting.length) return;
+    for (const piece of this.#waiting) this.#add(piece);
+    this.#waiting = [];
+    this.#shown();
+  }
+
+  #add({ text, token }) {
+    const drafted = token?.depth > 0;
+    if (token && !drafted && token.round !== null) this.own[token.round] = (this.own[token.round] ?? "") + text;
+    const kind = drafted ? token : null; // the target's own tokens share a node
+    if (this.#open?.kind === kind) {
+      this.#open.node.appendData(text);
+      return;
+    }
+    const node = document.createTextNode(text);
+    this.#open = { kind, node };
+    this.element.append(drafted ? wrap(node, token) : node);
+  }
+}
+
+function wrap(node, token) {
+  const span = document.createElement("span");
+  span.className = `drafted d${Math.min(token.depth, DEPTHS)}`;
+  span.title = `guessed ${token.depth} ahead`;
+  if (token.round !== null) span.dataset.round = token.round;
+  span.append(node);
+  return span;
+}
