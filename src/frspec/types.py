@@ -19,13 +19,56 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+class StructuredOutputs:
+    """The form a text must have: exactly one of these, which mean what they mean in vLLM.
+
+    ``json``: a JSON schema, as an object or its text. ``regex``: matches the whole text; syntax of Rust's regex crate.
+    ``choice``: one of these texts. ``grammar``: in the Lark syntax of llguidance. ``json_object``: any JSON object.
+
+    Raises:
+        UserError: when none or several are given, or one is of the wrong type or empty.
+    """
+
+    json: str | Mapping[str, Any] | None = None
+    regex: str | None = None
+    choice: Sequence[str] | None = None
+    grammar: str | None = None
+    json_object: bool | None = None
+
+    def __post_init__(self) -> None:
+        self.given()
+        for name in ("regex", "grammar"):
+            value = getattr(self, name)
+            if value is not None and (not isinstance(value, str) or not value):
+                raise UserError(f"structured_outputs.{name}={value!r} is impossible; it must be a text")
+        if self.choice is not None:
+            texts = () if isinstance(self.choice, str) or not isinstance(self.choice, Iterable) else tuple(self.choice)
+            if not texts or not all(isinstance(text, str) and text for text in texts):
+                raise UserError(
+                    f"structured_outputs.choice={self.choice!r} is impossible; it must be a list of texts, none empty"
+                )
+            object.__setattr__(self, "choice", texts)
+        if self.json is not None and not isinstance(self.json, str | Mapping):
+            raise UserError(f"structured_outputs.json={self.json!r} is impossible; it must be a JSON schema")
+
+    def given(self) -> tuple[str, Any]:
+        """Which one, and what it says."""
+        names = ("json", "regex", "choice", "grammar", "json_object")
+        given = [(name, getattr(self, name)) for name in names if getattr(self, name) not in (None, False)]
+        if len(given) != 1:
+            said = " and ".join(name for name, _ in given) or "none"
+            raise UserError(f"structured_outputs takes one of {', '.join(names)}, but has {said}")
+        return given[0]
+
+
+@dataclass(frozen=True)
 class SamplingParams:
     """What one request asks of the sampler; the fields mean what they mean in vLLM.
 
     ``temperature`` 0 (below 1e-5, as in vLLM) is greedy. ``top_k`` -1 or 0 and ``top_p`` 1 switch their filters off.
-    The order is ``logit_bias``, ``allowed_token_ids``, ``bad_words``, ``min_tokens``, penalties, ``temperature``,
-    ``min_p``, ``top_k``, ``top_p``. ``stop``, ``stop_token_ids`` and ``bad_words`` may be None for none. ``seed`` None
-    or -1 draws a fresh seed for the request; the one used is in ``RequestOutput.seed``.
+    The order is ``structured_outputs``, ``logit_bias``, ``allowed_token_ids``, ``bad_words``, ``min_tokens``,
+    penalties, ``temperature``, ``min_p``, ``top_k``, ``top_p``. ``stop``, ``stop_token_ids`` and ``bad_words`` may be
+    None for none. ``seed`` None or -1 draws a fresh seed for the request; the one used is in ``RequestOutput.seed``.
 
     Raises:
         UserError: on a value that no request could mean.
@@ -53,6 +96,7 @@ class SamplingParams:
     prompt_logprobs: int | None = None
     detokenize: bool = True
     skip_special_tokens: bool = True
+    structured_outputs: StructuredOutputs | None = None
 
     def __post_init__(self) -> None:
         stop = (self.stop,) if isinstance(self.stop, str) else tuple(self.stop or ())
@@ -106,6 +150,10 @@ class SamplingParams:
                 self.allowed_token_ids is None
                 or (len(self.allowed_token_ids) > 0 and all(count(i, 0) for i in self.allowed_token_ids)),
                 "None or a list of token ids that is not empty",
+            ),
+            "structured_outputs": (
+                self.structured_outputs is None or isinstance(self.structured_outputs, StructuredOutputs),
+                "None or StructuredOutputs",
             ),
             "logprobs": (self.logprobs is None or count(self.logprobs, 0), "None or at least 0"),
             "prompt_logprobs": (self.prompt_logprobs is None or count(self.prompt_logprobs, 0), "None or at least 0"),

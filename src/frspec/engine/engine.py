@@ -25,6 +25,7 @@ from frspec.models.decoder import Decoder
 from frspec.models.layers.split import one_thread
 from frspec.speculation.controller import Controller, Verdict
 from frspec.speculation.drafters.base import Adaptive, Drafter
+from frspec.speculation.guidance import LARGEST_TREE
 from frspec.speculation.plan import Plan
 from frspec.speculation.verify import verify
 from frspec.types import Round, StepStats, TokenTree
@@ -87,6 +88,11 @@ class Engine:
         return self.scheduler.running
 
     @property
+    def _most_forced(self) -> int:
+        """Nodes that a tree may have without a drafter."""
+        return LARGEST_TREE if any(request.sampler.guide is not None for request in self.running) else 0
+
+    @property
     def busy(self) -> bool:
         """Whether there is anything to do."""
         return bool(self.scheduler.running or self.scheduler.waiting)
@@ -110,7 +116,7 @@ class Engine:
         started = perf_counter()
         self.clock.start()
         self.scheduler.admit()
-        self.scheduler.make_room(1 + (self.drafter.max_nodes if self.drafter else 0))
+        self.scheduler.make_room(1 + max(self.drafter.max_nodes if self.drafter else 0, self._most_forced))
         try:
             shares = self._read_prompts() + self._draft()
             self._draft_seconds = perf_counter() - started
@@ -173,6 +179,9 @@ class Engine:
                 trees |= self._propose(self.drafter, roomy)
             except Exception as error:
                 self._stop_drafting(roomy, error)
+        for request in ready:
+            if request.sampler.guide is not None:
+                trees[id(request)] = request.sampler.guide.fit(trees[id(request)], request.draft.room)
         return [Share(request, trees[id(request)], reading=False) for request in ready]
 
     def _propose(self, drafter: Drafter, requests: Sequence[Request]) -> dict[int, TokenTree]:

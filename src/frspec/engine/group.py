@@ -12,6 +12,7 @@ from typing import Any
 from frspec.engine.request import Request
 from frspec.errors import UserError
 from frspec.models.config import ModelConfig
+from frspec.speculation.guidance import Guide, compile_guide
 from frspec.text.tokenizer import Tokenizer
 from frspec.types import RequestMetrics, RequestOutput, SamplingParams
 
@@ -35,9 +36,11 @@ class Group:
         prompt_ids = [int(token) for token in prompt_ids]
         self.request_id, self.prompt, self.prompt_ids, self.seed = request_id, prompt, prompt_ids, seed
         self._tokenizer = tokenizer
-        bad = _bad_word_ids(params, tokenizer)
+        bad, guide = _bad_word_ids(params, tokenizer), _guide(params, tokenizer, config)
         self.requests = [
-            Request(prompt_ids, params, seed + i, config.stop_token_ids, limit, tokenizer, bad, i)
+            Request(
+                prompt_ids, params, seed + i, config.stop_token_ids, limit, tokenizer, bad, i, guide and guide.copy()
+            )
             for i in range(params.n)
         ]
 
@@ -104,6 +107,15 @@ def _check_params(params: SamplingParams, vocab_size: int, tokenizer: Tokenizer 
         raise UserError("stop and bad_words are texts, but this LLM was made with skip_tokenizer_init=True")
     if params.stop and not params.detokenize:
         raise UserError("stop looks for text, but detokenize=False makes none; use stop_token_ids")
+
+
+def _guide(params: SamplingParams, tokenizer: Tokenizer | None, config: ModelConfig) -> Guide | None:
+    """At the start of a text of the form asked for, if any was."""
+    if params.structured_outputs is None:
+        return None
+    eos_ids = config.stop_token_ids
+    ends = {*params.stop_token_ids, *(() if params.ignore_eos else eos_ids)}
+    return compile_guide(params.structured_outputs, tokenizer, config.vocab_size, eos_ids, ends)
 
 
 def _bad_word_ids(params: SamplingParams, tokenizer: Tokenizer | None) -> list[list[int]]:

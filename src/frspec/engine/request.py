@@ -12,6 +12,7 @@ from torch import Tensor
 
 from frspec.models.cache import KVCache
 from frspec.speculation.drafters.base import DraftState
+from frspec.speculation.guidance import Guide
 from frspec.speculation.sampler import Sampler, describe
 from frspec.text.detokenizer import Detokenizer
 from frspec.text.tokenizer import Tokenizer
@@ -22,10 +23,10 @@ class Request:
     """One prompt on its way to one completion.
 
     prompt_ids: at least one token; seed: 64 bits; eos_ids: the checkpoint's; limit: the context length, prompt
-    included; tokenizer: None where text was not asked for. ``cached`` counts prompt tokens that an earlier text's
-    cache already held. ``text_ends`` and ``depths`` are those of ``Delta``, for every token of the output; ``rounds``
-    is None unless somebody wants them. ``error`` is what it failed from. ``client``: whose it is. ``opened``: whether
-    it ever had a slot.
+    included; tokenizer: None where text was not asked for; guide: of the form the text must have. ``cached`` counts
+    prompt tokens that an earlier text's cache already held. ``text_ends`` and ``depths`` are those of ``Delta``, for
+    every token of the output; ``rounds`` is None unless somebody wants them. ``error`` is what it failed from.
+    ``client``: whose it is. ``opened``: whether it ever had a slot.
     """
 
     def __init__(
@@ -38,12 +39,13 @@ class Request:
         tokenizer: Tokenizer | None = None,
         bad_word_ids: Sequence[Sequence[int]] = (),
         index: int = 0,
+        guide: Guide | None = None,
     ) -> None:
         self.params, self.index, self.prompt_length = params, index, len(prompt_ids)
         self.tokens = list(prompt_ids)
         self.eos_ids = frozenset() if params.ignore_eos else frozenset(eos_ids)
         stop_ids = self.eos_ids | set(params.stop_token_ids)
-        self.sampler = Sampler(params, seed, prompt_ids, sorted(stop_ids), bad_word_ids)
+        self.sampler = Sampler(params, seed, prompt_ids, sorted(stop_ids), bad_word_ids, guide)
         self.draft = DraftState(self.tokens, seed, 0.0 if params.greedy else params.temperature)
         self.cache: KVCache | None = None
         self.cached, self.opened, self.client = 0, False, ""

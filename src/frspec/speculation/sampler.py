@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from frspec.errors import UserError
+from frspec.speculation.guidance import Guide
 from frspec.speculation.noise import position_key, token_bits
 from frspec.speculation.search import argmax, noisy_argmax
 from frspec.types import Logprob, SamplingParams
@@ -26,7 +27,8 @@ class Sampler:
     """Picks one request's tokens; ``observe`` keeps its history.
 
     params: the request's; seed: a 64-bit integer; prompt_ids: what penalties and bad words look back on;
-    stop_ids: tokens that ``min_tokens`` holds back; bad_word_ids: token sequences that must not be completed.
+    stop_ids: tokens that ``min_tokens`` holds back; bad_word_ids: token sequences that must not be completed;
+    guide: what the text's form allows, at its start.
     """
 
     def __init__(
@@ -36,8 +38,9 @@ class Sampler:
         prompt_ids: Sequence[int],
         stop_ids: Sequence[int] = (),
         bad_word_ids: Sequence[Sequence[int]] = (),
+        guide: Guide | None = None,
     ) -> None:
-        self.params, self.seed = params, seed
+        self.params, self.seed, self.guide = params, seed, guide
         self._stop_ids, self._bad_word_ids = list(stop_ids), bad_word_ids
         self._history, self._prompt_length = list(prompt_ids), len(prompt_ids)
         self._bias, self._allowed = params.logit_bias or {}, params.allowed_token_ids
@@ -52,7 +55,8 @@ class Sampler:
 
     @property
     def _reshaped(self) -> bool:
-        return bool(self._bias or self._allowed or self._bad_word_ids or self._penalised or self._waiting)
+        own = self._bias or self._allowed or self._bad_word_ids or self._penalised or self._waiting
+        return bool(own) or self.guide is not None
 
     @property
     def _waiting(self) -> bool:
@@ -61,6 +65,8 @@ class Sampler:
     def observe(self, token: int) -> None:
         """Add an emitted token to the history."""
         self._history.append(token)
+        if self.guide is not None:
+            self.guide.observe(token)
         if self._counts is not None and self._seen is not None:
             self._counts[token] += 1
             self._seen[token] = True
@@ -74,7 +80,10 @@ class Sampler:
         if self._reshaped:
             logits = self._reshape(logits.clone())
             if logits.max() == -torch.inf:
-                raise UserError("bad_words, allowed_token_ids and min_tokens together leave no token to go on with")
+                named = "structured_outputs, " if self.guide is not None else ""
+                raise UserError(
+                    f"{named}bad_words, allowed_token_ids and min_tokens together leave no token to go on with"
+                )
         if self.params.greedy:
             return argmax(logits)
         scaled = logits / self.params.temperature
@@ -86,6 +95,8 @@ class Sampler:
 
     def _reshape(self, logits: Tensor) -> Tensor:
         """Apply what comes before the temperature, in vLLM's order; may write into ``logits``."""
+        if self.guide is not None:
+            logits.masked_fill_(~self.guide.allowed().to(logits.device), -torch.inf)
         for token, bias in self._bias.items():
             logits[token] += bias
         if self._allowed is not None:
