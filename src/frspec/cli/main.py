@@ -23,6 +23,7 @@ VERBS = {
     "train": "Train an EAGLE draft head for a target model.",
     "generate": "Generate text, streamed to stdout.",
     "chat": "Talk with a model on the terminal.",
+    "serve": "Serve a model to OpenAI's clients, and a page to talk with it.",
     "demo": "One prompt, three ways: watch what drafts and the ranking bring.",
     "tune": "Find the draft vocabulary and shape that are fastest on your prompts.",
     "bench": "Compare drafting methods in one run.",

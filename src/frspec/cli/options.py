@@ -18,7 +18,9 @@ TOP_P = "Only the likeliest tokens that make up this share; 1 is off."
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
-def _stack(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
+def stack(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
+    """Several options as one decorator, in their order."""
+
     def decorate(command: Command) -> Command:
         for option in reversed(options):
             command = option(command)
@@ -41,7 +43,7 @@ def model_option(command: Command) -> Command:
 def place_options(command: Command) -> Command:
     """Where a model runs, and in which type."""
     dtypes = click.Choice(["auto", "float32", "bfloat16"])
-    return _stack(
+    return stack(
         click.option(
             "--dtype",
             type=dtypes,
@@ -61,7 +63,7 @@ def place_options(command: Command) -> Command:
 
 def model_options(command: Command) -> Command:
     """``LLM``'s arguments, but for the model and the drafter."""
-    return _stack(
+    return stack(
         click.option("--revision", metavar="REV", help="Branch, tag or commit of a hub model."),
         place_options,
         click.option("--quantize", type=click.Choice(["int8"]), help="The model's matrices in 8 bits; CPUs only."),
@@ -85,7 +87,7 @@ def colour_option(command: Command) -> Command:
 
 def tree_options(command: Command) -> Command:
     """The shape of a draft."""
-    return _stack(
+    return stack(
         click.option(
             "--num-speculative-tokens",
             "--speculative-tokens",
@@ -100,7 +102,7 @@ def tree_options(command: Command) -> Command:
 
 def draft_options(command: Command) -> Command:
     """The drafter and its vocabulary."""
-    return _stack(
+    return stack(
         click.option(
             "--draft",
             metavar="none|ngram|HEAD|MODEL",
@@ -120,7 +122,7 @@ def draft_options(command: Command) -> Command:
 
 def sampling_options(command: Command) -> Command:
     """``SamplingParams``, with longer answers than its default."""
-    return _stack(
+    return stack(
         click.option("--max-tokens", type=int, default=256, show_default=True, help="Most new tokens."),
         click.option("--min-tokens", type=int, default=0, show_default=True, help="New tokens before any end."),
         click.option("--temperature", type=float, default=1.0, show_default=True, help="0 is greedy."),
@@ -147,7 +149,7 @@ def sampling_options(command: Command) -> Command:
 
 def report_options(command: Command) -> Command:
     """What of ``SamplingParams`` asks for more than one text."""
-    return _stack(
+    return stack(
         click.option("-n", "n", type=int, default=1, show_default=True, help="Completions of the prompt."),
         click.option("--logprobs", type=int, metavar="K", help="With --json: the K best log-probabilities per token."),
         click.option("--prompt-logprobs", type=int, metavar="K", help="With --json: the same of the prompt's tokens."),

@@ -47,6 +47,7 @@ class Tokenizer:
         self.added_ids = frozenset(added)
         self.bos_id = self._id_of(special.get("bos_token"))
         self.eos_id = self._id_of(special.get("eos_token"))
+        self._special = dict(special)
         self._chat = ChatTemplate(templates, special, name) if templates else None
 
     @staticmethod
@@ -95,6 +96,10 @@ class Tokenizer:
     def chat_template(self) -> str | None:
         """The source of the chat template, if the checkpoint has one."""
         return self._chat.source if self._chat else None
+
+    def use_chat_template(self, source: str) -> None:
+        """Write chats by this template from now on, whatever the checkpoint has."""
+        self._chat = ChatTemplate({"default": source}, self._special, self.name)
 
     def encode(self, text: str, add_special_tokens: bool = True) -> list[int]:
         """The ids of ``text``; with ``add_special_tokens`` a BOS where this tokenizer puts one.

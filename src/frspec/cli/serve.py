@@ -1,0 +1,104 @@
+"""``frspec serve``: the OpenAI API, and a page to talk with the model.
+
+Knows: flags, in which order a server comes up. Does not know: HTTP, how text is made.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from frspec import shipped
+from frspec.cli.options import draft_options, model_options, take, tree_options, with_own_draft, with_tuned
+from frspec.cli.serve_config import PREFIX, SOURCES, config_option
+from frspec.cli.serve_options import limit_options, listening_options, serving_options
+from frspec.errors import UserError
+
+if TYPE_CHECKING:
+    from frspec.engine.llm import LLM
+    from frspec.server.settings import Settings
+
+SETTINGS = (
+    "host", "port", "root_path", "allowed_origins", "allowed_hosts", "max_body_bytes", "timeout_body",
+    "max_prompt_tokens", "max_output_tokens", "max_n", "max_stop", "max_stop_length", "max_logprobs", "max_list_items",
+    "max_grammar_bytes", "max_streams", "max_streams_per_client", "tool_call_parser", "log_requests", "vllm_metrics",
+    "timeout_graceful_shutdown",
+)  # fmt: skip
+"""Options that go by the same name in ``Settings``."""
+
+
+@click.command(context_settings=SOURCES)
+@click.argument("model", default=shipped.NAME, envvar=f"{PREFIX}_MODEL")
+@listening_options
+@config_option
+@serving_options
+@draft_options
+@tree_options
+@model_options
+@limit_options
+def serve(model: str, **options: Any) -> None:
+    """Serve MODEL (the one that comes with frspec, if left out) to OpenAI's clients and at / to people.
+
+    Every option may also come from the environment, as FRSPEC_SERVE_<NAME>, or from a TOML file.
+    """
+    revision, generation = options["revision"], options.pop("generation_config")
+    queue = {name: options.pop(name) for name in ("max_queue", "max_queue_seconds")}
+    template, access_log = options.pop("chat_template"), options.pop("access_log")
+    settings = _settings(model, options)
+    from frspec.engine.llm import LLM
+    from frspec.engine.service import Service
+    from frspec.server.app import make_app
+    from frspec.server.run import bind, run
+
+    settings = _with_defaults(settings, model, revision, generation)
+    place = bind(settings)
+    options = with_tuned(model, with_own_draft(model, options), greedy=False)
+    llm = LLM(model, **options)
+    if template is not None:
+        _use_template(llm, Path(template))
+    service = Service(llm, **queue)
+    print(f"frspec: {_summary(model, llm, options)}", file=sys.stderr)
+    run(make_app(service, settings), service, settings, place, access_log=access_log)
+
+
+def _settings(model: str, options: dict[str, Any]) -> Settings:
+    from frspec.server.settings import Settings
+
+    return Settings(
+        api_keys=options.pop("api_key"),
+        served_model_names=options.pop("served_model_name") or (model,),
+        **take(options, SETTINGS),
+    )
+
+
+def _with_defaults(settings: Settings, model: str, revision: str | None, generation: str) -> Settings:
+    from dataclasses import replace
+
+    from frspec import hub
+    from frspec.server.defaults import default_sampling
+
+    if generation == "none":
+        return settings
+    folder = hub.resolve(model, revision) if generation == "auto" else Path(generation)
+    if not folder.is_dir():
+        raise UserError(f"--generation-config {generation} is no folder; give one, auto or none")
+    return replace(settings, default_sampling=default_sampling(folder))
+
+
+def _use_template(llm: LLM, file: Path) -> None:
+    try:
+        source = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"cannot read the chat template {file}: {error}; give a Jinja file") from error
+    tokenizer = llm.get_tokenizer()
+    tokenizer.use_chat_template(source)
+    tokenizer.render_chat([{"role": "user", "content": "Hi"}])  # fails here rather than in every request
+
+
+def _summary(model: str, llm: LLM, options: dict[str, Any]) -> str:
+    draft = options["draft"]
+    drafts = "nothing drafts" if draft in (None, "none") else f"{draft} drafts"
+    return f"{model} is loaded: {llm.max_model_len} positions, {options['max_num_seqs']} texts at a time, {drafts}"
