@@ -68,7 +68,7 @@ def run(app: FastAPI, service: Service, settings: Settings, place: socket.socket
         _say(f"warning: {settings.host} is open to the network and no --api-key is set: whoever reaches it may use it")
     config = uvicorn.Config(
         app, http=Connection, ws="none", lifespan="on", log_config=None, access_log=access_log, server_header=False,
-        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        root_path=settings.root_path, timeout_keep_alive=KEEP_ALIVE_SECONDS,
     )  # fmt: skip
     server = _Server(config, service, settings.timeout_graceful_shutdown, url_of(place))
     service.start()
