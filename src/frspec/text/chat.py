@@ -31,6 +31,11 @@ class ChatTemplate:
         """The text of the template for conversations without tools."""
         return self._source("default")
 
+    @property
+    def tool_source(self) -> str:
+        """The text of the template for conversations with tools."""
+        return self._sources.get("tool_use") or self.source
+
     def render(self, messages: Sequence[Message], *, add_generation_prompt: bool = True, **variables: Any) -> str:
         """The text the model is to continue. ``variables`` (``tools``, ``enable_thinking``, ...) reach the template.
 
@@ -39,8 +44,7 @@ class ChatTemplate:
         """
         from frspec.text.jinja_environment import compile_template
 
-        use = "tool_use" if variables.get("tools") and "tool_use" in self._sources else "default"
-        source = self._source(use)
+        source = self.tool_source if variables.get("tools") else self.source
         given = {"tools": None, "documents": None, **self._special, **variables}
         try:
             return compile_template(source).render(

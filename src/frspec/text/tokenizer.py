@@ -97,6 +97,11 @@ class Tokenizer:
         """The source of the chat template, if the checkpoint has one."""
         return self._chat.source if self._chat else None
 
+    @property
+    def tool_template(self) -> str | None:
+        """The source of the one that conversations with tools take; often the same."""
+        return self._chat.tool_source if self._chat else None
+
     def use_chat_template(self, source: str) -> None:
         """Write chats by this template from now on, whatever the checkpoint has."""
         self._chat = ChatTemplate({"default": source}, self._special, self.name)
