@@ -60,7 +60,7 @@ def serve(model: str, **options: Any) -> None:
     if template is not None:
         _use_template(llm, Path(template))
     service = Service(llm, **queue)
-    print(f"frspec: {_summary(model, llm, options)}", file=sys.stderr)
+    print(f"frspec: {_summary(llm, options)}", file=sys.stderr)
     run(make_app(service, settings), service, settings, place, access_log=access_log)
 
 
@@ -69,9 +69,15 @@ def _settings(model: str, options: dict[str, Any]) -> Settings:
 
     return Settings(
         api_keys=options.pop("api_key"),
-        served_model_names=options.pop("served_model_name") or (model,),
+        served_model_names=options.pop("served_model_name") or (_name(model),),
         **take(options, SETTINGS),
     )
+
+
+def _name(model: str) -> str:
+    """A hub id as it is; of a folder its name, since where it lies is nobody's business."""
+    path = Path(model).expanduser()
+    return path.resolve().name if model != shipped.NAME and path.is_dir() else model
 
 
 def _with_defaults(settings: Settings, model: str, revision: str | None, generation: str) -> Settings:
@@ -98,7 +104,7 @@ def _use_template(llm: LLM, file: Path) -> None:
     tokenizer.render_chat([{"role": "user", "content": "Hi"}])  # fails here rather than in every request
 
 
-def _summary(model: str, llm: LLM, options: dict[str, Any]) -> str:
+def _summary(llm: LLM, options: dict[str, Any]) -> str:
     draft = options["draft"]
     drafts = "nothing drafts" if draft in (None, "none") else f"{draft} drafts"
-    return f"{model} is loaded: {llm.max_model_len} positions, {options['max_num_seqs']} texts at a time, {drafts}"
+    return f"loaded; {llm.max_model_len} positions, {options['max_num_seqs']} texts at a time, {drafts}"

@@ -71,6 +71,11 @@ class Service:
         """Whether the engine's thread runs."""
         return self._thread.is_alive()
 
+    @property
+    def draining(self) -> bool:
+        """Whether it takes no more requests, because it is about to end."""
+        return self._draining
+
     async def submit(self, prompt: Prompt, params: SamplingParams, *, client: str = "", trace: bool = False) -> Stream:
         """Queue a prompt. client: whose it is; waiting clients take turns. trace: keep every verified tree.
 

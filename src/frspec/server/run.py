@@ -70,7 +70,8 @@ def run(app: FastAPI, service: Service, settings: Settings, place: socket.socket
         app, http=Connection, ws="none", lifespan="on", log_config=None, access_log=access_log, server_header=False,
         root_path=settings.root_path, timeout_keep_alive=KEEP_ALIVE_SECONDS,
     )  # fmt: skip
-    server = _Server(config, service, settings.timeout_graceful_shutdown, url_of(place))
+    name = ", ".join(settings.served_model_names)
+    server = _Server(config, service, settings.timeout_graceful_shutdown, name, url_of(place))
     service.start()
     try:
         asyncio.run(server.serve(sockets=[place]))
@@ -85,14 +86,14 @@ def run(app: FastAPI, service: Service, settings: Settings, place: socket.socket
 class _Server(uvicorn.Server):
     """uvicorn's server, which on a signal first lets the engine finish, and ends without raising the signal again."""
 
-    def __init__(self, config: uvicorn.Config, service: Service, seconds: float, url: str) -> None:
+    def __init__(self, config: uvicorn.Config, service: Service, seconds: float, name: str, url: str) -> None:
         super().__init__(config)
-        self._service, self._seconds, self._url = service, seconds, url
+        self._service, self._seconds, self._name, self._url = service, seconds, name, url
         self.drained = False
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
-        _say(f"ready at {self._url}")
+        _say(f"serving {self._name} at {self._url}")
 
     async def on_tick(self, counter: int) -> bool:
         return await super().on_tick(counter) or not self._service.alive
