@@ -68,8 +68,8 @@ def as_api_error(error: Exception) -> ApiError:
     if isinstance(error, Overloaded):
         return ApiError(503, str(error), type="overloaded", headers={"Retry-After": str(RETRY_SECONDS)})
     if isinstance(error, UserError):
-        named = re.match(r"(\w+)=", str(error))  # as SamplingParams begins what it says
-        return refuse(str(error), named[1] if named else None)
+        named = re.match(r"(\w+)=|(messages\[\S*)", str(error))  # as SamplingParams and messages begin what they say
+        return refuse(str(error), named[1] or named[2] if named else None)
     log.error("a request failed: %s", type(error).__name__, exc_info=error)
     return ApiError(500, "something broke inside the server; this request is lost, others are not")
 
