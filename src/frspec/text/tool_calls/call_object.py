@@ -41,8 +41,10 @@ class CallObjectParser(ToolParser):
                 return False
             yield from self._in.skip_space()
             if (yield from self._in.expect("}")):
+                if not (name and early):
+                    return False
                 self._finish()
-                return bool(name and early)
+                return True
             if not (yield from self._in.expect(",")):
                 return False
 

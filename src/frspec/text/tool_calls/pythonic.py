@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import json
 import re
+import warnings
 from typing import Any
 
 from frspec.text.tool_calls.incoming import Reading
@@ -101,7 +102,9 @@ class Parentheses:
 def to_json(arguments: str) -> str | None:
     """``(key=value, ...)`` as a JSON object; None when it is anything but literals with names."""
     try:
-        call = ast.parse("f" + arguments, mode="eval").body
+        with warnings.catch_warnings():  # of escapes like "\\d", which are no business of the server's log
+            warnings.simplefilter("ignore")
+            call = ast.parse("f" + arguments, mode="eval").body
         if not isinstance(call, ast.Call) or call.args or any(keyword.arg is None for keyword in call.keywords):
             return None
         values = {str(keyword.arg): _value(keyword.value) for keyword in call.keywords}
