@@ -118,7 +118,7 @@ class _Server(uvicorn.Server):
     async def _drain(self) -> None:
         running = self._service.snapshot().running
         if running:
-            _say(f"finishing {running} of what runs, for up to {self._seconds:g} s; once more stops at once")
+            _say(f"finishing {running} completions, for up to {self._seconds:g} s; another signal stops at once")
         draining = asyncio.create_task(self._service.drain(self._seconds))
         while not draining.done() and not self.force_exit:
             await asyncio.wait([draining], timeout=0.1)
