@@ -9,12 +9,14 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from frspec.bench.suites import Question, is_suite, read_suite, spread
-from frspec.engine.llm import LLM
 from frspec.errors import UserError
 from frspec.text.sources import read_documents
+
+if TYPE_CHECKING:
+    from frspec.engine.llm import LLM
 
 TEXTS = "texts"
 """The task of documents that are of no suite."""
@@ -87,20 +89,25 @@ class Talk:
 def read_talks(
     llm: LLM, sources: Sequence[str], field: str, limit: int, skip: int, prompt_tokens: int | None, max_tokens: int
 ) -> list[Talk]:
-    """``limit`` questions after the first ``skip``, each prompt cut to ``prompt_tokens``.
-
-    Documents stand in their order; a conversation is asked up to its last question. With suites among ``sources``
-    the tasks take turns.
+    """``read_questions`` as prompts, each cut to ``prompt_tokens``.
 
     Raises:
         UserError: when there are none, or one leaves the context no room for an answer.
     """
-    questions = list(_questions(sources, field, skip + limit))
-    chosen = spread(questions)[skip : skip + limit]
+    chosen = read_questions(sources, field, limit, skip)
     talks = [talk for question in chosen if (talk := Talk(llm, question, prompt_tokens, max_tokens)).first.ids]
     if not talks:
         raise UserError(f"no prompts in {', '.join(sources)} after skipping {skip}; give more text or a smaller --skip")
     return talks
+
+
+def read_questions(sources: Sequence[str], field: str, limit: int, skip: int) -> list[Question]:
+    """``limit`` questions after the first ``skip``.
+
+    Documents stand in their order; a conversation is asked up to its last question. With suites among ``sources``
+    the tasks take turns.
+    """
+    return spread(list(_questions(sources, field, skip + limit)))[skip : skip + limit]
 
 
 def _questions(sources: Sequence[str], field: str, most: int) -> Iterator[Question]:

@@ -26,7 +26,7 @@ from frspec.models.decoder import Decoder
 from frspec.types import SamplingParams
 
 KIND, SCHEMA = "frspec bench", 2
-FIGURES = {KIND: ("methods", SCHEMA), f"{KIND} micro": ("costs", 1)}
+FIGURES = {KIND: ("methods", SCHEMA), f"{KIND} micro": ("costs", 1), f"{KIND} serve": ("servers", 1)}
 """What a result of each kind is made of, and the schema of its files."""
 
 
@@ -102,7 +102,7 @@ def write_result(file: Path, result: dict[str, Any], rounds: Sequence[Round]) ->
 
 
 def read_result(file: Path) -> dict[str, Any]:
-    """What ``frspec bench -o`` or ``frspec bench micro -o`` wrote.
+    """What ``frspec bench -o``, ``frspec bench micro -o`` or ``frspec bench serve -o`` wrote.
 
     Raises:
         UserError: when it is neither, or of another schema.

@@ -5,6 +5,7 @@ Knows: what is compared and where the results go. Does not know: how anything is
 
 from __future__ import annotations
 
+import importlib
 import json
 import sys
 from collections.abc import Sequence
@@ -25,20 +26,20 @@ if TYPE_CHECKING:
     from frspec.engine.llm import LLM
 
 OWN_SIZES = "full,32768,8192"
-MICRO = "micro"
+PARTS = ("micro", "serve")
 DRAFT_TYPES = {"none": None, "int8": "int8"}
 
 
-class _WithMicro(click.Command):
-    """``frspec bench micro`` is another command; a file of that name is ./micro."""
+class _WithParts(click.Command):
+    """``frspec bench micro`` and ``bench serve`` are other commands; files of these names are ./micro and ./serve."""
 
     def make_context(
         self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
     ) -> click.Context:
-        if args[:1] == [MICRO]:
-            from frspec.cli.bench_micro import micro
-
-            return micro.make_context(f"{info_name} {MICRO}", args[1:], parent, **extra)
+        if args[:1] and args[0] in PARTS:
+            part = getattr(importlib.import_module(f"frspec.cli.bench_{args[0]}"), args[0])
+            context: click.Context = part.make_context(f"{info_name} {args[0]}", args[1:], parent, **extra)
+            return context
         return super().make_context(info_name, args, parent, **extra)
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -46,7 +47,7 @@ class _WithMicro(click.Command):
         return super().invoke(ctx) if ctx.command is self else ctx.command.invoke(ctx)
 
 
-@click.command(cls=_WithMicro)
+@click.command(cls=_WithParts)
 @click.argument("sources", nargs=-1, required=True)
 @model_option
 @click.option(
@@ -107,7 +108,7 @@ def bench(
     or eagle, each with =PATH, or without in $FRSPEC_BENCH_DATA. Plain decoding always takes part. Methods take turns
     prompt by prompt; reading a prompt and writing after it are timed apart. The last line of stdout is one JSON object.
 
-    `frspec bench micro` measures a model's single operations instead.
+    `frspec bench micro` measures a model's single operations instead, `frspec bench serve` servers under load.
     """
     from frspec.bench.lineup import own_methods
     from frspec.bench.peers import check_names
