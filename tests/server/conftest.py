@@ -1,0 +1,114 @@
+"""Live servers over the shipped model and over a random one that writes any bytes, and OpenAI's own clients."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import openai
+import pytest
+
+from frspec.engine.llm import LLM
+from frspec.engine.service import Service
+from frspec.server.app import make_app
+from frspec.server.settings import Settings
+from tests.server.living import living, until
+from tests.shipped.conftest import write_head, write_target
+
+
+@contextmanager
+def serving(llm: LLM, **more: Any) -> Iterator[Service]:
+    """The engine's thread, running."""
+    service = Service(llm, **more)
+    service.start()
+    try:
+        yield service
+    finally:
+        service.close()
+
+
+@contextmanager
+def served(service: Any, settings: Settings) -> Iterator[str]:
+    """The URL of a server of ``service``."""
+    with living(make_app(service, settings)) as (host, port):
+        yield f"http://{host}:{port}"
+
+
+def client_of(url: str, **more: Any) -> openai.OpenAI:
+    """OpenAI's client, which tries once."""
+    return openai.OpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0, timeout=30, **more)
+
+
+def idle(service: Service) -> None:
+    """Wait until no text holds a slot or waits for one."""
+    until(lambda: (service.snapshot().running, service.snapshot().waiting) == (0, 0))
+
+
+def said(chunks: Any, index: int = 0) -> str:
+    """The text of a stream of chunks, chats' or completions'."""
+    text = ""
+    for chunk in chunks:
+        for choice in chunk.choices:
+            if choice.index == index:
+                text += (choice.delta.content or "") if hasattr(choice, "delta") else choice.text
+    return text
+
+
+@pytest.fixture(scope="package")
+def demo() -> Iterator[Service]:
+    """The shipped model with its own head, in trees of a fixed shape."""
+    llm = LLM("demo", draft="demo", ranking="demo", num_speculative_tokens=7, tree_depth=3, enable_prefix_caching=True)
+    with serving(llm) as service:
+        yield service
+
+
+@pytest.fixture(scope="package")
+def alone() -> LLM:
+    """The shipped model by itself: no drafts, no company."""
+    return LLM("demo")
+
+
+@pytest.fixture(scope="package")
+def url(demo: Service) -> Iterator[str]:
+    """A server of the shipped model, whose calls would be written as Hermes does."""
+    with served(demo, Settings(served_model_names=("demo", "org/demo"), tool_call_parser="hermes")) as url:
+        yield url
+
+
+@pytest.fixture(scope="package")
+def client(url: str) -> Iterator[openai.OpenAI]:
+    """A client of ``url``."""
+    with client_of(url) as client:
+        yield client
+
+
+@pytest.fixture(scope="package")
+def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A random model of 280 tokens, most of them single bytes, and a head for it."""
+    folder = write_target(tmp_path_factory.mktemp("tiny") / "target", 32, 0)
+    write_head(folder.parent / "head", folder)
+    return folder
+
+
+@pytest.fixture(scope="package")
+def tiny(tiny_folder: Path) -> Iterator[Service]:
+    """The random model, drafted for by an untrained head."""
+    llm = LLM(tiny_folder, draft=tiny_folder.parent / "head", num_speculative_tokens=5, tree_depth=2)
+    with serving(llm) as service:
+        yield service
+
+
+@pytest.fixture(scope="package")
+def tiny_url(tiny: Service) -> Iterator[str]:
+    """A server of the random model."""
+    with served(tiny, Settings(served_model_names=("tiny",))) as url:
+        yield url
+
+
+@pytest.fixture(scope="package")
+def tiny_client(tiny_url: str) -> Iterator[openai.OpenAI]:
+    """A client of ``tiny_url``."""
+    with client_of(tiny_url) as client:
+        yield client
