@@ -50,7 +50,7 @@ def write(folder: Path, **content: Any) -> Path:
 
 def test_a_checkpoint_recommends_sampling_parameters(tmp_path: Path) -> None:
     assert default_sampling(tmp_path) == {}
-    qwen = {"bos_token_id": 1, "do_sample": True, "eos_token_id": [1, 2], "repetition_penalty": 1.05, 
+    qwen = {"bos_token_id": 1, "do_sample": True, "eos_token_id": [1, 2], "repetition_penalty": 1.05,
             "temperature": 0.7, "top_p": 0.8, "top_k": 20, "transformers_version": "4.37.0"}  # fmt: skip
     expected = {"repetition_penalty": 1.05, "temperature": 0.7, "top_p": 0.8, "top_k": 20}
     assert default_sampling(write(tmp_path, **qwen)) == expected

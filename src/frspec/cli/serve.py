@@ -46,7 +46,7 @@ def serve(model: str, **options: Any) -> None:
     """
     revision, generation = options["revision"], options.pop("generation_config")
     queue = {name: options.pop(name) for name in ("max_queue", "max_queue_seconds")}
-    template, access_log = options.pop("chat_template"), options.pop("access_log")
+    template, access_log = _template(options.pop("chat_template")), options.pop("access_log")
     settings = _settings(model, options)
     from frspec.engine.llm import LLM
     from frspec.engine.service import Service
@@ -58,7 +58,8 @@ def serve(model: str, **options: Any) -> None:
     options = with_tuned(model, with_own_draft(model, options), greedy=False)
     llm = LLM(model, **options)
     if template is not None:
-        _use_template(llm, Path(template))
+        llm.get_tokenizer().use_chat_template(template)
+        llm.chat_prompt([{"role": "user", "content": "Hi"}])  # a broken one fails here rather than in every request
     service = Service(llm, **queue)
     print(f"frspec: {_summary(llm, options)}", file=sys.stderr)
     run(make_app(service, settings), service, settings, place, access_log=access_log)
@@ -94,14 +95,11 @@ def _with_defaults(settings: Settings, model: str, revision: str | None, generat
     return replace(settings, default_sampling=default_sampling(folder))
 
 
-def _use_template(llm: LLM, file: Path) -> None:
+def _template(file: str | None) -> str | None:
     try:
-        source = file.read_text(encoding="utf-8")
+        return None if file is None else Path(file).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"cannot read the chat template {file}: {error}; give a Jinja file") from error
-    tokenizer = llm.get_tokenizer()
-    tokenizer.use_chat_template(source)
-    tokenizer.render_chat([{"role": "user", "content": "Hi"}])  # fails here rather than in every request
 
 
 def _summary(llm: LLM, options: dict[str, Any]) -> str:

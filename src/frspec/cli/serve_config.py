@@ -17,6 +17,8 @@ from frspec.cli.options import Command
 from frspec.errors import UserError
 
 PREFIX = "FRSPEC_SERVE"
+KEYS = ("FRSPEC_API_KEY", "VLLM_API_KEY", f"{PREFIX}_API_KEY")
+"""Variables that hold the key: empty ones must not leave a server open that was meant to be closed."""
 SOURCES = {"auto_envvar_prefix": PREFIX}
 """``context_settings`` of a command that reads ``FRSPEC_SERVE_<NAME>``."""
 
@@ -50,9 +52,11 @@ def _check_environment(names: Mapping[str, click.Parameter], config: click.Param
         UserError: naming it.
     """
     known = {f"{PREFIX}_{param.name}".upper() for param in (*names.values(), config)}
-    for variable in os.environ:
+    for variable, value in os.environ.items():
         if variable.startswith(f"{PREFIX}_") and variable not in known:
             raise UserError(f"the environment sets {variable}, but frspec serve has no such option; unset it")
+        if variable in KEYS and not value.strip():
+            raise UserError(f"the environment sets {variable} to nothing; give a key, or unset it to ask for none")
 
 
 def _read(file: Path, names: Mapping[str, click.Parameter]) -> dict[str, Any]:

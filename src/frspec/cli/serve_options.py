@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from frspec.cli.options import Command, stack
+from frspec.cli.serve_config import KEYS
 from frspec.server.settings import Settings
 
 COUNT = click.IntRange(min=1)
@@ -28,7 +29,7 @@ def listening_options(command: Command) -> Command:
     return stack(
         _setting("--host", "Address to listen at; 0.0.0.0 is every IPv4 address of the machine.", metavar="HOST"),
         _setting("--port", "0 takes one that is free, and says which.", type=click.IntRange(0, 65535), metavar="N"),
-        click.option("--api-key", multiple=True, metavar="KEY", envvar=["FRSPEC_API_KEY", "VLLM_API_KEY"],
+        click.option("--api-key", multiple=True, metavar="KEY", envvar=KEYS[:2],
                      help="Ask clients for this key; repeatable. Rather set FRSPEC_API_KEY: others see flags."),
         click.option("--served-model-name", multiple=True, metavar="NAME",
                      help="What clients may call the model, instead of MODEL; repeatable, answers have the first."),
