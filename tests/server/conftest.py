@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,16 @@ def said(chunks: Any, index: int = 0) -> str:
             if choice.index == index:
                 text += (choice.delta.content or "") if hasattr(choice, "delta") else choice.text
     return text
+
+
+def joined(lists: Iterable[list[Any]]) -> list[Any]:
+    """One after the other."""
+    return list(chain.from_iterable(lists))
+
+
+def new_ids(chunks: Any) -> list[int]:
+    """The token ids of a stream of chunks with one choice."""
+    return joined(getattr(chunk.choices[0], "token_ids", None) or [] for chunk in chunks)
 
 
 @pytest.fixture(scope="package")

@@ -14,7 +14,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from frspec import LLM, SamplingParams, shipped
 from frspec.engine.service import Service
-from tests.server.conftest import idle, said
+from tests.server.conftest import idle, new_ids, said
 
 ASK = [{"role": "user", "content": "I would like to find a place to eat in San Jose."}]
 TALK = [
@@ -53,7 +53,7 @@ def test_the_text_is_that_of_the_model_alone(client: openai.OpenAI, alone: LLM, 
     chunks = list(ask(client, TALK, **theirs, extra_body=body, stream=True))
     assert answer.choices[0].token_ids == expected.token_ids
     assert answer.choices[0].message.content == expected.text == said(chunks)
-    assert sum((c.choices[0].token_ids for c in chunks if hasattr(c.choices[0], "token_ids")), []) == expected.token_ids
+    assert new_ids(chunks) == expected.token_ids
     assert answer.choices[0].finish_reason == chunks[-1].choices[0].finish_reason == expected.finish_reason
 
 
@@ -171,7 +171,7 @@ def test_no_half_characters(tiny_client: openai.OpenAI, tiny: Service) -> None:
                 model="tiny", messages=ASK, max_tokens=60, seed=seed, stream=True, extra_body=body
             )
         )
-        ids = sum((c.choices[0].token_ids for c in chunks if hasattr(c.choices[0], "token_ids")), [])
+        ids = new_ids(chunks)
         content = b"".join(alone.token_bytes(id) for id in ids)
         assert said(chunks) == content.decode(errors="replace")
         seen += any(id for id in ids if alone.token_bytes(id).decode(errors="ignore") == "")
@@ -187,7 +187,7 @@ def test_what_accepted_drafts_brought(client: openai.OpenAI) -> None:
     text = said(chunks)
     pieces = [chunk for chunk in chunks if getattr(chunk, "speculation", None)]
     tokens = [token for piece in pieces for token in piece.speculation["tokens"]]
-    assert [token["id"] for token in tokens] == sum((p.choices[0].token_ids for p in pieces), [])
+    assert [token["id"] for token in tokens] == new_ids(pieces)
     assert [token["end"] for token in tokens] == sorted(token["end"] for token in tokens)
     assert tokens[-1]["end"] == len(text)
     rounds = [one for piece in pieces for one in piece.speculation["rounds"]]

@@ -8,7 +8,7 @@ import openai
 import pytest
 
 from frspec import LLM, SamplingParams
-from tests.server.conftest import said
+from tests.server.conftest import joined, said
 
 PROMPTS = ["Once upon a time", "The little dog"]
 
@@ -49,10 +49,10 @@ def test_logprobs_with_places_in_the_text(client: openai.OpenAI, stream: bool) -
     chunks = list(answer) if stream else [answer]
     text = "".join(chunk.choices[0].text for chunk in chunks)
     told = [chunk.choices[0].logprobs for chunk in chunks]
-    tokens = sum((one.tokens for one in told), [])
-    offsets = sum((one.text_offset for one in told), [])
-    scores = sum((one.token_logprobs for one in told), [])
-    tops = sum((one.top_logprobs for one in told), [])
+    tokens = joined(one.tokens for one in told)
+    offsets = joined(one.text_offset for one in told)
+    scores = joined(one.token_logprobs for one in told)
+    tops = joined(one.top_logprobs for one in told)
     assert text.startswith(PROMPTS[0])
     assert "".join(tokens) == text
     assert [text[at : at + len(token)] for at, token in zip(offsets, tokens, strict=True)] == tokens

@@ -122,7 +122,7 @@ class Answer(ABC, Generic[B]):
         except Exception as error:
             if not begun:
                 raise
-            yield f"data: {dumps(as_api_error(error).body())}\n\n".encode()
+            yield f"data: {as_api_error(error).text()}\n\n".encode()
         yield DONE
 
     def _next(self, run: Running, number: int, delta: Delta, last: bool) -> bytes | None:

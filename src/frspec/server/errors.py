@@ -6,14 +6,14 @@ streams.
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from frspec.engine.service import Overloaded
@@ -43,13 +43,14 @@ class ApiError(Exception):
         self.type = type or TYPES.get(status, "invalid_request_error" if status < 500 else "internal_error")
         self.headers = dict(headers or {})
 
-    def body(self) -> dict[str, Any]:
-        """The JSON object."""
-        return {"error": {"message": self.message, "type": self.type, "param": self.param, "code": self.code}}
+    def text(self) -> str:
+        """The JSON object, in ASCII: it may quote what is no text at all."""
+        named = {"message": self.message, "type": self.type, "param": self.param, "code": self.code}
+        return json.dumps({"error": named})
 
-    def response(self) -> JSONResponse:
+    def response(self) -> Response:
         """The whole answer."""
-        return JSONResponse(self.body(), self.status, self.headers)
+        return Response(self.text(), self.status, self.headers, "application/json")
 
 
 def refuse(message: str, param: str | None = None, code: str | None = None) -> ApiError:
@@ -70,6 +71,8 @@ def as_api_error(error: Exception) -> ApiError:
     if isinstance(error, UserError):
         named = re.match(r"(\w+)=|(messages\[\S*)", str(error))  # as SamplingParams and messages begin what they say
         return refuse(str(error), named[1] or named[2] if named else None)
+    if isinstance(error, UnicodeEncodeError):  # no text of the model's holds any
+        return refuse("the request holds a lone surrogate (\\ud800 to \\udfff), which is not Unicode")
     log.error("a request failed: %s", type(error).__name__, exc_info=error)
     return ApiError(500, "something broke inside the server; this request is lost, others are not")
 
@@ -77,11 +80,11 @@ def as_api_error(error: Exception) -> ApiError:
 def add_errors(app: FastAPI) -> None:
     """Answer every exception in OpenAI's shape."""
 
-    async def known(request: Request, error: Exception) -> JSONResponse:  # noqa: ARG001 - Starlette's signature
+    async def known(request: Request, error: Exception) -> Response:  # noqa: ARG001 - Starlette's signature
         return as_api_error(error).response()
 
-    async def gone(request: Request, error: Exception) -> JSONResponse:  # noqa: ARG001
-        return JSONResponse(None, 499)
+    async def gone(request: Request, error: Exception) -> Response:  # noqa: ARG001
+        return Response(status_code=499)
 
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
@@ -92,7 +95,7 @@ def add_errors(app: FastAPI) -> None:
     app.add_exception_handler(Exception, known)
 
 
-async def _http(request: Request, error: Exception) -> JSONResponse:
+async def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     messages = {
         404: f"there is nothing at {request.url.path}",
@@ -102,7 +105,7 @@ async def _http(request: Request, error: Exception) -> JSONResponse:
     return ApiError(error.status_code, message, headers=error.headers).response()
 
 
-async def _invalid(request: Request, error: Exception) -> JSONResponse:  # noqa: ARG001
+async def _invalid(request: Request, error: Exception) -> Response:  # noqa: ARG001
     """A body that is none of the requests that were described, as status 400 and about one field."""
     assert isinstance(error, RequestValidationError)
     first = _most_telling(error.errors())
