@@ -42,10 +42,18 @@ export class Answer {
       this.#open.node.appendData(text);
       return;
     }
-    const node = document.createTextNode(text);
+    const begins = drafted && this.#open?.kind == null;
+    const [space, word] = begins ? parted(text) : ["", text];
+    const node = document.createTextNode(word);
     this.#open = { kind, node };
-    this.element.append(drafted ? wrap(node, token) : node);
+    this.element.append(space, drafted ? wrap(node, token) : node);
   }
+}
+
+// A token mostly begins with the space before its word; a run of guesses looks better if it begins with the word.
+function parted(text) {
+  const word = text.trimStart();
+  return word ? [text.slice(0, text.length - word.length), word] : ["", text];
 }
 
 function wrap(node, token) {

@@ -8,6 +8,7 @@ import { follow, grown } from "./scrolling.js";
 import { actions, Turn } from "./turn.js";
 
 const SEEDS = 2 ** 32;
+const STOPPED = "Stopped.";
 const list = document.getElementById("turns");
 const welcome = document.getElementById("welcome");
 const scroller = document.getElementById("scroller");
@@ -41,7 +42,6 @@ async function again(seed) {
   if ((await answer(turn, seed ?? newSeed())) || !turns.includes(turn)) return;
   turns[turns.length - 1] = old;
   turn.element.replaceWith(old.element);
-  panel.show(old);
 }
 
 export function reset() {
@@ -68,10 +68,11 @@ async function answer(turn, seed) {
   }
   end();
   const said = why === "" || turn.answer.text !== "";
+  if (!turns.includes(turn)) return said; // there is a new conversation by now
   if (said) turn.finish(why, actions(turn, again));
-  else notify(why);
-  if (turns.includes(turn)) panel.grown(turn);
+  else if (why !== STOPPED) notify(why);
   speak(said ? `${turn.answer.text} ${why}` : "");
+  if (said) panel.settled(turn);
   grown();
   return said;
 }
@@ -109,7 +110,7 @@ function begin(turn) {
   document.body.classList.add("running");
   notify();
   speak("Answering.");
-  panel.show(turn);
+  panel.begin(turn);
   keepFocus();
 }
 
@@ -126,9 +127,10 @@ function keepFocus() {
 }
 
 function reason(error) {
-  if (error.name === "AbortError") return "Stopped.";
+  if (error.name === "AbortError") return STOPPED;
   if (error instanceof ApiError) return error.message;
-  throw error;
+  console.error(error);
+  return `Something in this page broke: ${error.message}`;
 }
 
 function newSeed() {

@@ -5,29 +5,42 @@ import { draw } from "./tree.js";
 const PAUSE = 120; // milliseconds between two trees of a running answer: nobody can look at sixty a second
 const at = (id) => document.getElementById(id);
 let turn = null; // what is shown: its .tally and .answer
+let coming = null; // what will be, once there is something to show
 let pass = null; // the round that is shown; null: always the last
 let timer = 0;
 
 // Show an answer's last pass, or the one given.
 export function show(which, round = null) {
+  if (which === coming) coming = null;
   turn = which;
   pass = round;
   drawNow();
 }
 
+// An answer is being written. What is shown stays until its first tree is there.
+export function begin(which) {
+  coming = which;
+}
+
 // The answer has grown; it is drawn soon.
 export function grown(which) {
-  if (which !== turn) return;
-  timer ||= setTimeout(drawNow, PAUSE);
+  if (which === coming && which.tally.rounds.length) show(which);
+  else if (which === turn) timer ||= setTimeout(drawNow, PAUSE);
+}
+
+// The answer is complete.
+export function settled(which) {
+  if (which === coming) show(which);
+  else if (which === turn) drawNow();
 }
 
 export function clear() {
-  turn = null;
+  turn = coming = null;
   for (const id of ["rate", "length", "tokens", "cached"]) at(id).textContent = "–";
   for (const id of ["split", "plain", "depths-section", "tree-section", "glance"]) at(id).hidden = true;
 }
 
-export function drawNow() {
+function drawNow() {
   clearTimeout(timer);
   timer = 0;
   if (!turn) return;

@@ -1,7 +1,7 @@
 // A question and its answer on the page. Knows: their elements, the line under the answer. Does not know: the server.
 import { Answer } from "./answer.js";
 import { copy } from "./copying.js";
-import { cached, length, rate } from "./figures.js";
+import { length, rate } from "./figures.js";
 import { Tally } from "./tally.js";
 
 export class Turn {
@@ -35,7 +35,6 @@ export class Turn {
     const { tally } = this;
     const facts = [`${tally.tokens} tokens`, `${rate(tally)} a second`];
     if (tally.drafts) facts.push(`${length(tally)} a pass`);
-    if (tally.cachedTokens) facts.push(`${cached(tally)} prompt tokens from cache`);
     facts.push(`seed ${this.seed}`);
     this.foot.replaceChildren();
     if (why) this.foot.append(create("p", "why", why));

@@ -1,0 +1,68 @@
+"""A headless Chromium that the page runs in, and a mock of the server it talks to."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+
+from tests.server.page.mock import Mock
+
+PATIENCE = 60_000  # milliseconds that a browser on a busy machine may take; nothing waits that long for a pass
+expect.set_options(timeout=PATIENCE)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if not found:
+        pytest.skip("no Chromium here to show the page in")
+    sandbox = ["--no-sandbox"] if os.geteuid() == 0 else []
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=found, args=[*sandbox, "--disable-gpu"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def mock() -> Iterator[Mock]:
+    mock = Mock()
+    with mock.serve():
+        yield mock
+
+
+@pytest.fixture
+def context(browser: Browser) -> Iterator[BrowserContext]:
+    context = browser.new_context(viewport={"width": 1280, "height": 800})
+    context.set_default_timeout(PATIENCE)
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def complaints() -> list[str]:
+    """What the browser held against the page: uncaught errors, violations of its policy, dialogs it opened."""
+    return []
+
+
+@pytest.fixture
+def page(context: BrowserContext, mock: Mock, complaints: list[str]) -> Iterator[Page]:
+    page = context.new_page()
+    watch(page, complaints)
+    page.goto(mock.url)
+    yield page
+    assert not complaints
+
+
+def watch(page: Page, complaints: list[str]) -> None:
+    """Write down every error, violation and dialog of ``page``, from its first line on."""
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("console", lambda line: complaints.append(line.text) if line.text.startswith("violation") else None)
+    page.on("dialog", lambda dialog: (complaints.append(f"dialog: {dialog.message}"), dialog.dismiss()))
+    page.add_init_script(
+        "addEventListener('securitypolicyviolation',"
+        " (event) => console.log(`violation of ${event.effectiveDirective}: ${event.blockedURI}`))"
+    )
