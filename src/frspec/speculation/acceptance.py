@@ -7,7 +7,8 @@ share over all texts, or at first a guess.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from itertools import accumulate
 
 DEPTHS, RANKS = 16, 8
 """Depths and children of one node that are told apart; what lies beyond counts as the last of them."""
@@ -17,6 +18,20 @@ FIRST_TURNS = (FIRST_CHANCE, 0.35, 0.2, 0.15, 0.12, 0.1, 0.08, 0.07)
 """Where nothing is known yet: the chance of a node's best child, of the second best where that is wrong, and so on."""
 RARER = 0.7
 """Where nothing is known yet: how often a guess is right on tokens of a larger size only, relative to the others."""
+
+
+def _remembered(compute: Callable[[Acceptance], list[float]]) -> Callable[[Acceptance], list[float]]:
+    """The same until something new is noted, for an ``Acceptance`` that many lean on."""
+    name = compute.__name__
+
+    def ask(self: Acceptance) -> list[float]:
+        if self._prior is not None:
+            return compute(self)  # it changes with the prior too
+        if name not in self._known:
+            self._known[name] = compute(self)
+        return self._known[name]
+
+    return ask
 
 
 class Acceptance:
@@ -32,6 +47,7 @@ class Acceptance:
         self._rank_tried, self._rank_right = [0.0] * RANKS, [0.0] * RANKS
         self._seen = [0.0] * (levels + 1)
         self._level_tried, self._level_right = [0.0] * (levels + 1), [0.0] * (levels + 1)
+        self._known: dict[str, list[float]] = {}
 
     def note(self, depth: int, children: int, rank: int | None, level: int, drafted_from: int) -> None:
         """One node at which the target picked a token.
@@ -43,6 +59,7 @@ class Acceptance:
             self._rescale()
         self._unit *= self._grow
         unit = self._unit
+        self._known.clear()
         self._seen[level] += unit
         if children == 0:
             return
@@ -57,23 +74,26 @@ class Acceptance:
             self._level_tried[level] += unit
             self._level_right[level] += unit * (rank == 0)
 
-    def first(self, level: int) -> float:
-        """How likely the best of the root's children is right, drafted from size ``level``."""
-        return sum(self._share(other) * self._level_chance(other) for other in range(level + 1))
+    def firsts(self) -> list[float]:
+        """By level, how likely the best of the root's children is right, drafted from that size."""
+        return list(accumulate(share * chance for share, chance in zip(self._shares(), self._by_level(), strict=True)))
 
-    def later(self, depth: int) -> float:
-        """How likely children at ``depth`` (from 1) hold the target's pick, relative to those of the root."""
-        return self._chance(depth) / max(self._chance(1), 1e-9)
+    def laters(self) -> list[float]:
+        """By depth, how likely children hold the target's pick, relative to those of the root."""
+        chances = self._chances()
+        return [chance / max(chances[0], 1e-9) for chance in chances]
 
-    def _chance(self, depth: int) -> float:
-        place = min(depth, DEPTHS) - 1
+    @_remembered
+    def _chances(self) -> list[float]:
+        """By depth, how likely children hold the pick."""
         if self._prior is not None:
-            prior = self._prior._chance(depth)
-        elif depth == 1:
-            prior = FIRST_CHANCE
-        else:
-            prior = self._chance(depth - 1) * (LATER_CHANCE if depth == 2 else 1.0)
-        return self._lean(self._right[place], self._tried[place], prior)
+            counts = zip(self._right, self._tried, self._prior._chances(), strict=True)
+            return [self._lean(right, tried, prior) for right, tried, prior in counts]
+        found, prior = list[float](), FIRST_CHANCE
+        for place, (right, tried) in enumerate(zip(self._right, self._tried, strict=True)):
+            found.append(self._lean(right, tried, prior))
+            prior = found[-1] * (LATER_CHANCE if place == 0 else 1.0)
+        return found
 
     def ranks(self) -> list[float]:
         """How likely the pick is a node's best child, the second best, ..., relative to the best."""
@@ -83,25 +103,32 @@ class Acceptance:
             left -= shares[-1]
         return [share / max(shares[0], 1e-9) for share in shares]
 
+    @_remembered
     def _turns(self) -> list[float]:
         """How likely a node's best child is the pick, then the second best where the best is not, and so on."""
         priors = FIRST_TURNS if self._prior is None else self._prior._turns()
         counts = zip(self._rank_right, self._rank_tried, priors, strict=True)
         return [self._lean(right, tried, prior) for right, tried, prior in counts]
 
-    def _share(self, level: int) -> float:
-        """How many of all tokens are of ``level``."""
-        prior = self._prior._share(level) if self._prior else 0.5 ** (level + 1)
-        return self._lean(self._seen[level], sum(self._seen), prior)
+    @_remembered
+    def _shares(self) -> list[float]:
+        """By level, how many of all tokens are of it."""
+        total, levels = sum(self._seen), range(len(self._seen))
+        priors = self._prior._shares() if self._prior else [0.5 ** (level + 1) for level in levels]
+        return [self._lean(seen, total, prior) for seen, prior in zip(self._seen, priors, strict=True)]
 
-    def _level_chance(self, level: int) -> float:
-        """How often guesses were right where the token was of ``level``: as over all texts, but for how much better or
-        worse this one goes throughout, until more is known."""
+    @_remembered
+    def _by_level(self) -> list[float]:
+        """By level, how often guesses were right where the token was of it: as over all texts, but for how much better
+        or worse this one goes throughout, until more is known."""
+        usual = self._usual()
         if self._prior is not None:
-            prior = self._prior._level_chance(level) * self._usual() / max(self._prior._usual(), 1e-9)
+            factor = usual / max(self._prior._usual(), 1e-9)
+            priors = [chance * factor for chance in self._prior._by_level()]
         else:
-            prior = self._usual() * (RARER if level else 1.0)
-        return self._lean(self._level_right[level], self._level_tried[level], min(prior, 1.0))
+            priors = [usual * (RARER if level else 1.0) for level in range(len(self._seen))]
+        counts = zip(self._level_right, self._level_tried, priors, strict=True)
+        return [self._lean(right, tried, min(prior, 1.0)) for right, tried, prior in counts]
 
     def _usual(self) -> float:
         """How often first guesses were right where they could be; learned faster than anything that is told apart."""

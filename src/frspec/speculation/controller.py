@@ -8,6 +8,7 @@ nothing is drafted a single guess is tried now and then, as often as its cost st
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil
@@ -86,11 +87,12 @@ class Controller:
         """Know nothing but the costs, as at first."""
         self._all = {noisy: Acceptance(len(self._sizes), FADE, WEIGHT) for noisy in (False, True)}
         self._surety = {noisy: Surety(self._sureness) for noisy in (False, True)}
-        self._pace = {drafted: Pace() for drafted in (False, True)}
-        self._trial_pace = Pace()
+        self._paces = defaultdict[int, dict[bool, Pace]](lambda: {False: Pace(), True: Pace()})
+        self._trial_paces = defaultdict[int, Pace](Pace)
+        self._batch = 1
         self._promise, self._plain = Promise(None, 1, 1.0), Promise(None, 1, 1.0)
         self._trial: Plan | None = None
-        self._planned_for: tuple[int, bool] | None = None
+        self._planned_for = (0, False)
         self._rest = self._pause = 0
         self._age = self._rounds = self._revisions = self._trials = 0
         self._unchecked, self._news, self._drafted_from = 0, True, self._level(None)
@@ -101,8 +103,9 @@ class Controller:
         texts = [self._habits(state) for state in states]
         self._age += 1
         self._rounds += 1
-        if (self._news and self._age >= min(REVISE, self._rounds // 2)) or self._planned_for != (len(states), noisy):
-            self._age, self._news, self._planned_for = 0, False, (len(states), noisy)
+        self._batch = len(states)
+        if (self._news and self._age >= min(REVISE, self._rounds // 2)) or self._is_for_others(noisy):
+            self._age, self._news, self._planned_for = 0, False, (self._batch, noisy)
             self._revise(texts, noisy)
         if self._promise.plan is None:
             self._rest -= len(states)
@@ -113,6 +116,21 @@ class Controller:
             self._unchecked = 0
             return None
         return self._promise.plan
+
+    def _is_for_others(self, noisy: bool) -> bool:
+        """Whether the plan was made for other temperatures, or for a batch of quite another size."""
+        batch, warm = self._planned_for
+        return warm != noisy or 4 * abs(self._batch - batch) > self._batch
+
+    @property
+    def _pace(self) -> dict[bool, Pace]:
+        """Of rounds without and with drafts, of batches about as large: costs are those of one text's rows, and texts
+        that share a pass take more than that."""
+        return self._paces[self._batch.bit_length()]
+
+    @property
+    def _trial_pace(self) -> Pace:
+        return self._trial_paces[self._batch.bit_length()]
 
     def learn(self, verdicts: Sequence[Verdict], plan: Plan | None, seconds: float | None) -> None:
         """What came of a round that took ``seconds``, drafted to ``plan``; None where something else took time too."""
@@ -219,14 +237,14 @@ class Controller:
         self._pause = max(1, min(ceil(batch * extra / (TRIAL_SHARE * plain)), batch * LONGEST_REST))
 
     def _outlook(self, texts: Sequence[Acceptance], noisy: bool) -> Outlook:
-        def mean(values: Sequence[float]) -> float:
-            return sum(values) / len(values)
+        def means(shares: Sequence[Sequence[float]]) -> list[float]:
+            return [sum(share) / len(texts) for share in zip(*shares, strict=True)]
 
-        sizes = enumerate(self._sizes or (None,))
-        firsts = {size: mean([text.first(level) for text in texts]) for level, size in sizes}
-        later = [mean([text.later(depth) for text in texts]) for depth in range(1, DEEPEST + 1)]
-        ranks = [mean(shares) for shares in zip(*(text.ranks() for text in texts), strict=True)]
-        return Outlook(self.costs, len(texts), noisy, firsts, later, ranks, self._factor(drafted=True))
+        firsts = means([text.firsts() for text in texts])
+        by_size = dict(zip(self._sizes or (None,), firsts, strict=False))  # the last level is of no size
+        later = means([text.laters()[:DEEPEST] for text in texts])
+        ranks = means([text.ranks() for text in texts])
+        return Outlook(self.costs, len(texts), noisy, by_size, later, ranks, self._factor(drafted=True))
 
     def _with_stop(self, chain: Promise, outlook: Outlook) -> Promise:
         """The chain, free to end where a token is worth less than its time, and to go on where it is worth more."""

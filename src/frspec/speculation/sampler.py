@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -21,6 +22,8 @@ from frspec.types import Logprob, SamplingParams
 
 _TOP_P_START = 1024
 """How many of the largest logits top-p looks at first; it never sorts the whole vocabulary."""
+MOST = 0.25
+"""If more than this share of all ids is allowed, the pick among all is tried first."""
 
 
 class Sampler:
@@ -51,16 +54,20 @@ class Sampler:
     @property
     def plain(self) -> bool:
         """Whether the pick is simply the argmax of the raw logits."""
-        return self.params.greedy and not self._reshaped
+        return self.params.greedy and not self._reshaped and self.guide is None
 
     @property
     def _reshaped(self) -> bool:
-        own = self._bias or self._allowed or self._bad_word_ids or self._penalised or self._waiting
-        return bool(own) or self.guide is not None
+        return bool(self._bias or self._allowed or self._bad_word_ids or self._penalised or self._waiting)
 
     @property
     def _waiting(self) -> bool:
         return len(self._history) - self._prompt_length < self.params.min_tokens
+
+    @property
+    def _filtered(self) -> bool:
+        """Whether ids lose their chance for the sake of others."""
+        return self.params.min_p > 0 or self.params.top_k > 0 or self.params.top_p < 1
 
     def observe(self, token: int) -> None:
         """Add an emitted token to the history."""
@@ -79,24 +86,37 @@ class Sampler:
         """
         if self._reshaped:
             logits = self._reshape(logits.clone())
-            if logits.max() == -torch.inf:
-                named = "structured_outputs, " if self.guide is not None else ""
-                raise UserError(
-                    f"{named}bad_words, allowed_token_ids and min_tokens together leave no token to go on with"
-                )
-        if self.params.greedy:
-            return argmax(logits)
-        scaled = logits / self.params.temperature
+            _check_left(logits, "bad_words, allowed_token_ids and min_tokens")
+        return self._best(logits, None) if self.guide is None else self._guided(self.guide, logits)
+
+    def _guided(self, guide: Guide, logits: Tensor) -> int:
+        """The pick among what the text's form allows. No reshaping brings back what has no chance, so the order is as
+        good as vLLM's, which begins with this."""
+        allowed = guide.allowed()
+        if not self._filtered and np.count_nonzero(allowed) > len(allowed) * MOST:
+            best = self._best(logits, None)
+            if allowed[best]:  # the best of all is the best of any part that holds it
+                return best
+        ids = torch.from_numpy(np.flatnonzero(allowed)).to(logits.device)
+        left = logits[ids]
+        _check_left(left, "structured_outputs, bad_words, allowed_token_ids and min_tokens")
+        return int(ids[self._best(left, ids)])
+
+    def _best(self, logits: Tensor, ids: Tensor | None) -> int:
+        """The place of the pick in logits [A] of ``ids`` [A], ascending; None: of all ids."""
+        return argmax(logits) if self.params.greedy else self._draw(logits / self.params.temperature, ids)
+
+    def _draw(self, scaled: Tensor, ids: Tensor | None) -> int:
+        """The place of the largest of scaled logits [A] and their noise, among those that the filters leave."""
+        numbers = _every_id(len(scaled), scaled.device) if ids is None else ids.int()
         key = position_key(self.seed, len(self._history))
-        ids = self.candidates(scaled)
-        if ids is None:
-            return noisy_argmax(scaled, token_bits(key, _every_id(len(scaled), scaled.device)))
-        return int(ids[noisy_argmax(scaled[ids], token_bits(key, ids.int()))])
+        places = self.candidates(scaled)
+        if places is None:
+            return noisy_argmax(scaled, token_bits(key, numbers))
+        return int(places[noisy_argmax(scaled[places], token_bits(key, numbers[places]))])
 
     def _reshape(self, logits: Tensor) -> Tensor:
         """Apply what comes before the temperature, in vLLM's order; may write into ``logits``."""
-        if self.guide is not None:
-            logits.masked_fill_(~self.guide.allowed().to(logits.device), -torch.inf)
         for token, bias in self._bias.items():
             logits[token] += bias
         if self._allowed is not None:
@@ -130,7 +150,7 @@ class Sampler:
         Ties at a filter's border stay in, so that the result never depends on the order of equal logits.
         """
         params = self.params
-        if params.min_p <= 0 and not 0 < params.top_k < len(scaled) and params.top_p >= 1:
+        if not self._filtered:
             return None
         floor = scaled.new_tensor(-torch.inf)
         if params.min_p > 0:
@@ -152,6 +172,11 @@ class Sampler:
                 last = int((held < self.params.top_p).sum())
                 return top[min(last, size - 1)]
             size = min(size * 8, len(scaled))
+
+
+def _check_left(logits: Tensor, named: str) -> None:
+    if len(logits) == 0 or logits.max() == -torch.inf:
+        raise UserError(f"{named} together leave no token to go on with")
 
 
 @lru_cache(maxsize=4)

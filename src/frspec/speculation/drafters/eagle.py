@@ -22,9 +22,8 @@ from frspec.speculation.drafters.tree import ROOM, TreeDrafter
 from frspec.speculation.head import DraftHead
 from frspec.speculation.plan import TreeShape
 
-UNREAD = 32
-"""Pairs that may wait for the next draft; a prompt's are read as they come, and those of a text without drafts in such
-handfuls, which cost little more than one."""
+AT_ONCE, UNREAD = 32, 512
+"""Pairs that are read as they come: a prompt's; and pairs that may wait for the next draft, which may never come."""
 
 
 @dataclass
@@ -51,11 +50,11 @@ class EagleDrafter(TreeDrafter):
         return [str(self.eagle.config), str(self.head.held)]
 
     def observe(self, state: DraftState, tokens: Sequence[int], features: Tensor, clock: Clock) -> None:
-        """Keep a round's pairs until the next draft needs them; read a prompt's as they come."""
+        """Keep a round's pairs until the next draft needs them."""
         memory = self._memory(state)
         memory.tokens.extend(tokens)
         memory.features.append(features)
-        if len(memory.tokens) >= UNREAD:
+        if len(tokens) >= AT_ONCE or len(memory.tokens) >= UNREAD:
             self._read([memory])
             clock.lap("draft layer")
 
@@ -65,11 +64,13 @@ class EagleDrafter(TreeDrafter):
         return self.eagle.new_cache(1).row_bytes
 
     def resume(self, memory: Any, rows: int, copy: bool) -> tuple[Any, int]:
-        """Keep the pairs already read; without the features of the others, the target must make them again."""
+        """Keep the pairs already read, and of the others those that are shared."""
         if not isinstance(memory, _Memory):
             return None, 0
-        rows = min(rows, memory.cache.length)
-        return _Memory(memory.cache.beginning(rows, copy)), rows
+        read = min(rows, memory.cache.length)
+        unread = min(rows - read, len(memory.tokens))
+        features = [torch.cat(memory.features)[:unread]] if unread else []
+        return _Memory(memory.cache.beginning(read, copy), memory.tokens[:unread], features), read + unread
 
     def catch_up(self, states: Sequence[DraftState]) -> Tensor:
         """Read the pairs seen since the last round; [B, H]."""

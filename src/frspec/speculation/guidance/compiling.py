@@ -60,8 +60,7 @@ def compile_guide(
         if matcher.is_error() or warnings:
             raise UserError(f"structured_outputs.{kind} cannot be honoured: {reason(matcher) or warnings[0]}")
         guide = Guide(matcher, vocabulary, vocab_size, stop_ids)
-        if not bool(guide.allowed().any()):
-            raise UserError(f"structured_outputs.{kind} cannot be honoured: no text fits it")
+        guide.check_start()
         return guide
 
     return _deeply(compiled)

@@ -11,7 +11,7 @@ from collections.abc import Collection
 import numpy as np
 import torch
 from llguidance import LLMatcher, LLTokenizer
-from torch import Tensor
+from numpy.typing import NDArray
 
 from frspec.errors import UserError
 from frspec.types import TokenTree
@@ -29,15 +29,15 @@ class Guide:
     def __init__(self, matcher: LLMatcher, vocabulary: LLTokenizer, vocab_size: int, ends: Collection[int]) -> None:
         self._matcher, self._vocabulary, self._vocab_size = matcher, vocabulary, vocab_size
         self._ends = frozenset(ends)
-        self._end_ids = torch.tensor(sorted(ends))
-        self._no_end_ids = torch.tensor(sorted(set(vocabulary.eos_tokens) - self._ends), dtype=torch.int64)
+        self._all_ends, self._no_ends = sorted(self._ends), sorted(set(vocabulary.eos_tokens) - self._ends)
         self._bits = np.zeros((vocabulary.vocab_size + 31) // 32 * 4, dtype=np.uint8)
+        self._count = min(vocabulary.vocab_size, vocab_size)
 
     def copy(self) -> Guide:
         """Another text that stands where this one does."""
         return Guide(self._matcher.deep_copy(), self._vocabulary, self._vocab_size, self._ends)
 
-    def allowed(self) -> Tensor:
+    def allowed(self) -> NDArray[np.bool_]:
         """[vocab_size] bool: the ids that may come next; those that end a text where it may end.
 
         Raises:
@@ -45,14 +45,11 @@ class Guide:
         """
         self._matcher.unsafe_compute_mask_ptr(self._bits.ctypes.data, self._bits.nbytes)
         self._check()
-        count = min(self._vocabulary.vocab_size, self._vocab_size)
-        unpacked = np.unpackbits(self._bits, count=count, bitorder="little")
-        found = torch.from_numpy(unpacked.view(np.bool_))
-        if len(found) < self._vocab_size:  # rows of the head that the tokenizer has no use for
-            found = torch.cat([found, found.new_zeros(self._vocab_size - len(found))])
+        found = np.zeros(self._vocab_size, dtype=np.bool_)  # the head may have rows that the tokenizer has no use for
+        found[: self._count] = np.unpackbits(self._bits, count=self._count, bitorder="little")
         if self._matcher.is_accepting():
-            found[self._no_end_ids] = False
-            found[self._end_ids] = True
+            found[self._no_ends] = False
+            found[self._all_ends] = True
         return found
 
     def observe(self, token: int) -> None:
@@ -64,9 +61,18 @@ class Guide:
         if token not in self._ends and not self._matcher.consume_token(token):
             self._check()
 
-    def forced(self) -> list[int]:
-        """The tokens that come next whatever the model says; mostly none."""
-        return self._matcher.compute_ff_tokens()
+    def check_start(self) -> None:
+        """Make sure that there is a way to begin.
+
+        Raises:
+            UserError: when no token may come first, or the tokenizer has none for what must.
+        """
+        if not self.allowed().any():
+            raise UserError("structured_outputs cannot be honoured: no text fits")
+        forced = self._matcher.compute_ff_tokens()[:1]
+        if self._matcher.validate_tokens(forced) < len(forced):
+            begin = self._matcher.compute_ff_bytes()[:8].decode(errors="replace")
+            raise UserError(f"structured_outputs cannot be honoured: the tokenizer has no tokens for {begin!r}")
 
     def fit(self, tree: TokenTree, room: int) -> TokenTree:
         """``tree`` without the drafts that the grammar forbids, and with the tokens that it forces, which are sure to
@@ -94,11 +100,9 @@ class _Fitting:
 
     def descend(self, node: int | None, place: int, depth: int) -> None:
         """From ``place`` in the new tree, which is ``node`` of the old one (None: not in it), ``depth`` deep."""
-        forced = self._matcher.compute_ff_tokens()[
-            : max(0, min(self._room - depth, LARGEST_TREE + 1 - len(self.tokens)))
-        ]
-        if forced:
-            taken = self._matcher.try_consume_tokens(forced)
+        forced = self._matcher.compute_ff_tokens()
+        most = min(self._room - depth, LARGEST_TREE + 1 - len(self.tokens))
+        if taken := self._matcher.try_consume_tokens(forced[: max(0, most)]):
             for token in forced[:taken]:
                 node, place, depth = self._child(node, token), self._add(token, place, depth + 1), depth + 1
             self.descend(node, place, depth)
