@@ -23,7 +23,9 @@ from frspec.cli.options import (
     model_options,
     report_options,
     sampling_options,
+    structure_options,
     take,
+    take_structure,
     tree_options,
     with_own_draft,
     with_tuned,
@@ -45,6 +47,7 @@ if TYPE_CHECKING:
 @click.option("--chat-template-kwargs", metavar="JSON", help="With --messages: variables for the chat template.")
 @draft_options
 @sampling_options
+@structure_options
 @report_options
 @tree_options
 @model_options
@@ -73,7 +76,7 @@ def generate(
     from frspec.engine.llm import LLM
     from frspec.types import SamplingParams
 
-    params = SamplingParams(**take(options, SAMPLING + REPORT))
+    params = SamplingParams(**take(options, SAMPLING + REPORT), structured_outputs=take_structure(options))
     llm = LLM(model, **with_tuned(model, with_own_draft(model, options), params.greedy))
     source = llm.chat_prompt(talk, chat_template_kwargs=variables) if talk is not None else text
     assert source is not None

@@ -7,12 +7,17 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from typing import Any, TypeVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from frspec import shipped
 from frspec.cli.threads import use_threads
+from frspec.errors import UserError
+
+if TYPE_CHECKING:
+    from frspec.types import StructuredOutputs
 
 TOP_P = "Only the likeliest tokens that make up this share; 1 is off."
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -154,6 +159,36 @@ def report_options(command: Command) -> Command:
         click.option("--logprobs", type=int, metavar="K", help="With --json: the K best log-probabilities per token."),
         click.option("--prompt-logprobs", type=int, metavar="K", help="With --json: the same of the prompt's tokens."),
     )(command)
+
+
+def structure_options(command: Command) -> Command:
+    """``StructuredOutputs``: the form a text must have."""
+    return stack(
+        click.option("--json-schema", metavar="FILE|JSON", help="Write JSON of this schema."),
+        click.option("--regex", metavar="REGEX", help="Write a text that matches this as a whole."),
+        click.option("--choice", multiple=True, metavar="TEXT", help="Write one of these texts; to be repeated."),
+        click.option("--grammar", metavar="FILE", help="Write a text of this grammar, in llguidance's Lark syntax."),
+    )(command)
+
+
+def take_structure(options: dict[str, Any]) -> StructuredOutputs | None:
+    """Move ``structure_options`` out of a verb's options."""
+    schema, regex, choice, grammar = take(options, ("json_schema", "regex", "choice", "grammar")).values()
+    if schema is not None and not schema.lstrip().startswith("{"):
+        schema = _read(schema)
+    asked = {"json": schema, "regex": regex, "choice": choice or None, "grammar": grammar and _read(grammar)}
+    if all(value is None for value in asked.values()):
+        return None
+    from frspec.types import StructuredOutputs
+
+    return StructuredOutputs(**asked)
+
+
+def _read(path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"cannot read {path}: {error}; give a UTF-8 file") from error
 
 
 def _biases(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> dict[int, float] | None:  # noqa: ARG001
