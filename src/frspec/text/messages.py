@@ -19,7 +19,9 @@ FIELDS_OF = {
 }
 
 
-def to_template_messages(messages: Sequence[Mapping[str, Any]], chat_template: str | None) -> list[dict[str, Any]]:
+def to_template_messages(
+    messages: Sequence[Mapping[str, Any]], chat_template: str | None = None
+) -> list[dict[str, Any]]:
     """New messages for a chat template.
 
     Content in parts becomes one text, the parts joined by line breaks as in vLLM. A call's arguments, JSON text in the

@@ -91,10 +91,10 @@ def _named(wanted: Wanted, opening: str, tokenizer: Tokenizer) -> str:
     id = ""
     if tokenizer.backend.token_to_id(ID) is not None:
         id = f"({grammar.marker(ID, tokenizer)} /{CALL_ID.pattern}/)?"
-    before = f"{opening} {{name}} {id} {grammar.marker(ARGUMENTS, tokenizer)}"
     rules = ["named: " + " | ".join(f"named_{i}" for i in range(len(wanted.functions)))]
     for i, function in enumerate(wanted.functions):
-        rules.append(f"named_{i}: {before.format(name=grammar.literal(function['name']))} arguments_{i}")
+        name = f"{grammar.literal(function['name'])} {id} {grammar.marker(ARGUMENTS, tokenizer)}"
+        rules.append(f"named_{i}: {opening} {name} arguments_{i}")
         rules.append(f"arguments_{i}: {grammar.arguments(function, wanted)}")
     return "\n".join(rules)
 

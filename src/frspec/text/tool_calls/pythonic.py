@@ -102,7 +102,7 @@ class Parentheses:
 def to_json(arguments: str) -> str | None:
     """``(key=value, ...)`` as a JSON object; None when it is anything but literals with names."""
     try:
-        with warnings.catch_warnings():  # of escapes like "\\d", which are no business of the server's log
+        with warnings.catch_warnings():  # of odd escapes: what a model writes is no news for a log
             warnings.simplefilter("ignore")
             call = ast.parse("f" + arguments, mode="eval").body
         if not isinstance(call, ast.Call) or call.args or any(keyword.arg is None for keyword in call.keywords):

@@ -20,7 +20,7 @@ END = "</parameter>"
 REMARKS = {"title", "description", "default", "examples", "deprecated"}
 OF_OBJECTS = {"type", "properties", "required", "additionalProperties", "$defs", "definitions", "$schema"} | REMARKS
 # Any text up to the first end tag, which a line break comes before.
-ANY = f'any[suffix="{END}\\n"]: ANY\nANY: /(?s:.*)\\n/ & ~/(?s:.*)<\\/parameter>(?s:.*)/'
+ANY = f'ANY: (/(?s:.*)\\n/ & ~/(?s:.*)<\\/parameter>(?s:.*)/) "{END}\\n"'
 
 
 def grammar_of(wanted: Wanted, tokenizer: Tokenizer) -> str:
@@ -52,7 +52,7 @@ def _function(number: int, function: Mapping[str, Any], wanted: Wanted) -> str:
             "qwen3_coder cannot be guaranteed to satisfy"
         )
     names = [f"parameter_{number}_{i}" + ("" if key in required else "?") for i, key in enumerate(properties)]
-    any_others = [] if function["name"] in wanted.strict else [r'("<parameter=" /[^\n<>]+/ ">\n" any)*']
+    any_others = [] if function["name"] in wanted.strict else [r'("<parameter=" /[^\n<>]+/ ">\n" ANY)*']
     body = " ".join([grammar.literal(f"<function={function['name']}>\n"), *names, *any_others, '"</function>"'])
     rules = [f"function_{number}: {body}"]
     for i, (key, schema) in enumerate(properties.items()):
@@ -68,7 +68,7 @@ def _value(schema: Any, root: Mapping[str, Any], where: str) -> str:
         return f"({grammar.schema({**definitions, **schema})}) {grammar.literal(f'{chr(10)}{END}{chr(10)}')}"
     schema = resolve(schema, root)
     if not isinstance(schema, dict) or (types <= {"string", "null"} and _says_no_more(schema, root)):
-        return "any"
+        return "ANY"
     values = schema.get("enum", [schema["const"]] if "const" in schema else [])
     if values and all(isinstance(value, str) and END not in value for value in values):
         return "(" + " | ".join(grammar.literal(f"{value}\n{END}\n") for value in values) + ")"
