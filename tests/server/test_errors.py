@@ -190,8 +190,9 @@ def test_failures_midway_end_the_stream(
     scripted.script = ["One", " two", failure]
     with client_of(stage) as client:
         got = ""
-        with pytest.raises(openai.APIError) as broken:
-            for chunk in ask(client, stream=True):
+        stream = ask(client, stream=True)
+        with pytest.raises(openai.APIError) as broken:  # noqa: PT012 - what came before counts
+            for chunk in stream:
                 got += chunk.choices[0].delta.content or ""
         assert got == "One two"
         assert broken.value.type == type
