@@ -179,7 +179,7 @@ def test_every_text_is_counted_among_its_like() -> None:
     plan = Plan(TreeShape(2, 2, 1), SIZES[1])
     for _ in range(500):
         controller.learn([easy.round(greedy, plan)[0], hard.round(warm, plan)[0]], plan, None)
-    firsts = [controller._habits(DraftState([COMMON], 0, warmth, room=9)).first(1) for warmth in (0.0, 1.0)]
+    firsts = [controller._habits(DraftState([COMMON], 0, warmth, room=9)).firsts()[1] for warmth in (0.0, 1.0)]
     assert firsts == pytest.approx([0.9, 0.1], abs=0.07)
 
 

@@ -92,8 +92,9 @@ class Product:
         if span.bias is not None:
             self._masked = self._scores.view(heads, rows, groups, span.keys)[..., -span.bias.shape[-1] :]
 
-    def __call__(self, q: Tensor, keys: Tensor, values: Tensor) -> Tensor:
-        """``q`` [rows, heads · groups, D] against ``keys`` [heads, D, n] and ``values`` [heads, n, D] -> like ``q``."""
+    def __call__(self, q: Tensor, keys: Tensor, values: Tensor, out: Tensor) -> None:
+        """``q`` [rows, heads · groups, D] against ``keys`` [heads, D, n] and ``values`` [heads, n, D] into ``out``,
+        like ``q`` but contiguous."""
         shape, scores = q.shape, self._scores
         width, (heads, stacked, _) = shape[2], scores.shape
         lone = shape[0] == 1  # every view costs a microsecond, and a small model's layer has sixty
@@ -103,5 +104,9 @@ class Product:
         )
         if self._bias is not None:
             self._masked.add_(self._bias)
-        mixed = torch.bmm(torch.softmax(scores, -1, out=scores), values)
-        return mixed.view(shape) if lone else mixed.view(heads, shape[0], -1, width).transpose(0, 1).reshape(shape)
+        torch.softmax(scores, -1, out=scores)
+        if lone:
+            torch.bmm(scores, values, out=out.view(heads, stacked, width))
+        else:
+            mixed = torch.bmm(scores, values).view(heads, shape[0], -1, width)
+            out.view(shape[0], heads, -1, width).copy_(mixed.transpose(0, 1))

@@ -50,13 +50,13 @@ class CachedAttention:
     def __call__(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         if not self.products:
             self.products = self._plan(k.shape[1], q.shape[1] // k.shape[1])
+        mixed = torch.empty(q.shape, dtype=q.dtype, device=q.device)
         if len(self.segments) == 1:
-            return _one(self.products[0], q, *self.windows[0].write(layer, k, v)).flatten(1)
-        mixed, start = torch.empty_like(q), 0
-        for products, window, count in zip(self.products, self.windows, self.counts, strict=True):
-            rows = slice(start, start + count)
-            mixed[rows] = _one(products, q[rows], *window.write(layer, k[rows], v[rows]))
-            start = rows.stop
+            _one(self.products[0], q, *self.windows[0].write(layer, k, v), mixed)
+            return mixed.flatten(1)
+        parts = zip(*(x.split_with_sizes(self.counts) for x in (q, k, v, mixed)), strict=True)
+        for products, window, (own_q, own_k, own_v, own) in zip(self.products, self.windows, parts, strict=True):
+            _one(products, own_q, *window.write(layer, own_k, own_v), own)
         return mixed.flatten(1)
 
     def finish(self) -> None:
@@ -72,18 +72,18 @@ class CachedAttention:
         return [[Product(span, groups, room) for span in part] for part in parts]
 
 
-def _one(products: Sequence[Product], q: Tensor, keys: Tensor, values: Tensor) -> Tensor:
-    """One sequence's rows ``q`` [rows, heads, D] against its layer's keys and values, like ``q``."""
+def _one(products: Sequence[Product], q: Tensor, keys: Tensor, values: Tensor, out: Tensor) -> None:
+    """One sequence's rows ``q`` [rows, heads, D] against its layer's keys and values, into ``out``, like ``q``."""
     if len(products) == 1:
-        return products[0](q, keys, values)
-    mixed, groups = torch.empty_like(q), q.shape[1] // keys.shape[0]
+        products[0](q, keys, values, out)
+        return
+    groups = q.shape[1] // keys.shape[0]
     for product in products:
         span = product.span
         heads = slice(span.heads.start * groups, span.heads.stop * groups)
-        mixed[span.rows, heads] = product(
-            q[span.rows, heads], keys[span.heads, :, : span.keys], values[span.heads, : span.keys]
-        )
-    return mixed
+        own = torch.empty(q[span.rows, heads].shape, dtype=q.dtype, device=q.device)
+        product(q[span.rows, heads], keys[span.heads, :, : span.keys], values[span.heads, : span.keys], own)
+        out[span.rows, heads] = own
 
 
 class WholeAttention:
