@@ -68,6 +68,12 @@ DOCUMENTED = {
         "I will look.",
         [("get_weather", {"city": "Paris"}), ("get_time", {"zone": [1, 2]})],
     ),
+    "xlam": (
+        "xlam",
+        '[{"name": "tool_call_name", "arguments": {"arg1": "value1", "arg2": 2}}, {"name": "g", "arguments": {}}]',
+        "",
+        [("tool_call_name", {"arg1": "value1", "arg2": 2}), ("g", {})],
+    ),
     "qwen 3 coder": (
         "qwen3_coder",
         "I will.\n\n<tool_call>\n<function=example_function_name>\n<parameter=example_parameter_1>\nvalue_1\n"
@@ -107,6 +113,8 @@ NO_CALLS = [
     ("pythonic", "[f(x=1e999)]"),
     ("pythonic", "[f(x=" + "[" * 5000 + "]" * 5000 + ")]"),
     ("pythonic", "[f](https://example.org)"),
+    ("xlam", '[{"role": "user"}] and more'),
+    ("xlam", "[]"),
     ("qwen3_coder", '<tool_call>\n{"name": "f", "arguments": {}}\n</tool_call>'),
     ("qwen3_coder", "<tool_call>\n<function=a\nb>\n</function>\n</tool_call>"),
 ]

@@ -68,7 +68,7 @@ def draw(outputs: StructuredOutputs | None, tokenizer: Tokenizer, seed: int, beg
     """A text of allowed tokens that begins so, as a request for calls sees it; None when it has not ended. Every other
     time it tries to end something."""
     chance, guide = random.Random(seed), start(outputs, tokenizer)
-    ends = [[tokenizer.eos_id], *(tokenizer.encode(text) for text in ['"', "}", "]", ".\n</parameter>\n"])]
+    ends = [[tokenizer.eos_id], *(tokenizer.encode(text) for text in ['"', "}", "]", ",", ".\n</parameter>\n"])]
     ids = tokenizer.encode(begin)
     write(guide, ids)
     ending: list[int] = []
@@ -98,7 +98,7 @@ def check(one: ToolFormat, text: str, tools: list[dict[str, Any]], tokenizer: To
     return [name for name, _ in calls(events)]
 
 
-@pytest.mark.parametrize("name", ["hermes", "llama3_json", "mistral", "qwen3_coder"])
+@pytest.mark.parametrize("name", ["hermes", "llama3_json", "mistral", "qwen3_coder", "xlam"])
 def test_forced_calls(name: str, tokenizer: Tokenizer) -> None:
     one, tools = FORMAT[name], BARE if name == "qwen3_coder" else TOOLS
     texts: list[list[str]] = []
@@ -114,7 +114,7 @@ def test_forced_calls(name: str, tokenizer: Tokenizer) -> None:
     assert max(map(len, texts)) > 1 or name == "llama3_json"
 
 
-@pytest.mark.parametrize("name", ["hermes", "llama3_json", "mistral", "qwen3_coder"])
+@pytest.mark.parametrize("name", ["hermes", "llama3_json", "mistral", "qwen3_coder", "xlam"])
 def test_strict_functions_where_text_is_allowed(name: str) -> None:
     one, tokenizer = FORMAT[name], byte_tokenizer([END, *MARKERS], ["<tool_call>", "</tool_call>", "<think>"])
     tools = json.loads(json.dumps(BARE if name == "qwen3_coder" else TOOLS))
@@ -122,7 +122,8 @@ def test_strict_functions_where_text_is_allowed(name: str) -> None:
     outputs = one.constrain(tools, "auto", tokenizer)
     for other in tools[1:]:  # not strict: any object will do
         other["function"]["parameters"] = {"type": "object"}
-    begin = '{"name": "' if name == "llama3_json" else "I call." + one.reader.opening
+    whole = {"llama3_json": '{"name": "', "xlam": '[{"name": "'}  # with which no text may begin
+    begin = whole.get(name) or "I call." + one.reader.opening
     texts = [draw(outputs, tokenizer, seed, begin=begin) for seed in range(20)]
     called = [check(one, text, tools, tokenizer) for text in texts if text is not None]
     assert len(called) >= 10
@@ -130,7 +131,7 @@ def test_strict_functions_where_text_is_allowed(name: str) -> None:
     assert any("get_weather" in names for names in called)
 
     guide = start(outputs, tokenizer)
-    write(guide, tokenizer.encode("I think: {" if name == "llama3_json" else "<think>Some text\n first."))
+    write(guide, tokenizer.encode("I think: [{" if name in whole else "<think>Some text\n first."))
     assert tokenizer.eos_id in allowed(guide)
 
 

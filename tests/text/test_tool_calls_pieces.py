@@ -25,6 +25,7 @@ PIECES = {
     "hermes": ["<tool_call>", "</tool_call>", '{"name": "f", "arguments": {"a": [1]}}', '"name": ', "<tool", "\n"],
     "llama3_json": ["<|python_tag|>", '{"name": "f", "parameters": {"a": 1}}', ";", '{"parameters"', ": {}", "<|pyth"],
     "mistral": ["[TOOL_CALLS]", "[ARGS]", "[CALL_ID]abcDEF123", "f", '[{"name": "f", "arguments": {}}', ",", "]", "{}"],
+    "xlam": ["[", "]", ", ", '{"name": "f", "arguments": {"a": 1}}', '{"name"', ': "f"', '"arguments": {'],
     "pythonic": ["[", "]", "f(a=1)", "g(b='x)')", ", ", "f(", "a=", "<|python_start|>", "<|python_end|>"],
     "qwen3_coder": [
         "<tool_call>", "\n<function=f>\n", "<parameter=a>", "\nx\n", "</parameter>", "<parameter=b>\n7\n</parameter>\n",
@@ -63,6 +64,7 @@ def test_any_calls_are_read_back(made: list[tuple[str, dict[str, Any]]], ascii: 
             f"<tool_call>\n{dump({'name': name, 'arguments': value})}\n</tool_call>" for name, value in made
         ),
         "llama3_json": "; ".join(dump({"name": name, "parameters": value}) for name, value in made),
+        "xlam": dump([{"name": name, "arguments": value} for name, value in made]),
         "mistral": "".join(f"[TOOL_CALLS]{name}[ARGS]{dump(value)}" for name, value in made),
     }
     for one, text in texts.items():

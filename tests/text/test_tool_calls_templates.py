@@ -24,6 +24,7 @@ WRITTEN = {
     "mistral": "[TOOL_CALLS]{{ call.function.name }}[ARGS]{{ call.function.arguments | tojson }}",
     "pythonic": "[{{ call.function.name }}({% for k, v in call.function.arguments | items %}"
     '{{ k }}="{{ v }}"{% if not loop.last %}, {% endif %}{% endfor %})]',
+    "xlam": "[" + OBJECT.replace("KEY", "arguments") + "]",
     "qwen3_coder": "<tool_call>\n<function={{ call.function.name }}>\n"
     "{% for k, v in call.function.arguments | items %}<parameter={{ k }}>\n{{ v }}\n</parameter>\n{% endfor %}"
     "</function>\n</tool_call>",

@@ -15,8 +15,9 @@ from frspec.text.tool_calls.pythonic import PYTHONIC
 from frspec.text.tool_calls.qwen3_coder import QWEN3_CODER
 from frspec.text.tool_calls.recognition import recognise
 from frspec.text.tool_calls.tool_format import ToolFormat
+from frspec.text.tool_calls.xlam import XLAM
 
-FORMATS = (HERMES, LLAMA3_JSON, MISTRAL, PYTHONIC, QWEN3_CODER)
+FORMATS = (HERMES, LLAMA3_JSON, MISTRAL, PYTHONIC, QWEN3_CODER, XLAM)
 
 __all__ = [
     "FORMATS",

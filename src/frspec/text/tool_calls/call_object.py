@@ -13,7 +13,21 @@ ARGUMENTS = ("arguments", "parameters")
 
 
 class CallObjectParser(ToolParser):
-    """A parser that can read such an object."""
+    """A parser that can read such an object, and an array of them."""
+
+    def _call_objects(self) -> Reading[bool]:
+        """Read an array of calls; whether it was one."""
+        if not (yield from self._in.expect("[")):
+            return False
+        while True:
+            yield from self._in.skip_space()
+            if not (yield from self._call_object()):
+                return False
+            yield from self._in.skip_space()
+            if (yield from self._in.expect("]")):
+                return True
+            if not (yield from self._in.expect(",")):
+                return False
 
     def _call_object(self) -> Reading[bool]:
         """Read one call; whether it was one. Any other key or type of value means that it is none."""

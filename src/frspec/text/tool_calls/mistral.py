@@ -34,20 +34,8 @@ class MistralParser(CallObjectParser):
     def _calls(self) -> Reading[bool]:
         yield from self._in.skip_space()
         if (yield from self._in.peek()) == "[":
-            return (yield from self._array())
+            return (yield from self._call_objects())
         return (yield from self._named())
-
-    def _array(self) -> Reading[bool]:
-        self._in.take(1)
-        while True:
-            yield from self._in.skip_space()
-            if not (yield from self._call_object()):
-                return False
-            yield from self._in.skip_space()
-            if (yield from self._in.expect("]")):
-                return True
-            if not (yield from self._in.expect(",")):
-                return False
 
     def _named(self) -> Reading[bool]:
         name: list[str] = []

@@ -96,6 +96,10 @@ class ToolParser(ABC):
             self._out.append(Content(shown))
             self._after_call = False
 
+    def _rest(self) -> Reading[None]:
+        """All that is left is text."""
+        yield from self._in.follow(lambda text, _: len(text), self._content)
+
     def _attempt(self, reading: Reading[bool], marker: str = "") -> Reading[bool]:
         """Read a stretch of calls after ``marker``; whether it was one."""
         self._in.record("" if marker in self._hidden else marker)

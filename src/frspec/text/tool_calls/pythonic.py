@@ -29,8 +29,7 @@ class PythonicParser(ToolParser):
 
     def _read(self) -> Reading[None]:
         yield from self._attempt(self._list())
-        while (yield from self._in.peek()):
-            yield from self._in.follow(lambda text, _: len(text), self._content)
+        yield from self._rest()
 
     def _list(self) -> Reading[bool]:
         yield from self._in.skip_space()
