@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_play
 
 from tests.server.page.mock import Mock
 
-PATIENCE = 60_000  # milliseconds that a browser on a busy machine may take; nothing waits that long for a pass
+PATIENCE = 30_000  # milliseconds that a browser on a busy machine may take; nothing waits that long for a pass
 expect.set_options(timeout=PATIENCE)
 
 

@@ -82,6 +82,13 @@ def test_figures_and_tree(page: Page, mock: Mock) -> None:
     assert not overlaps
 
 
+def test_the_token_that_ends_a_text_may_have_been_guessed(page: Page, mock: Mock) -> None:
+    mock.answers += [Answer([Pass("<end>", (" world",), ((1, "<end>"), (1, "!")))], first="Hello")]
+    converse(page, "Hi")
+    expect(page.locator("#tree .node.own")).to_have_text("<end>")
+    expect(page.locator("#tree .node")).to_have_count(4)
+
+
 def test_a_server_that_does_not_draft(page: Page, mock: Mock) -> None:
     mock.answers += [Answer([Pass(" there"), Pass(".")], first="Hello")]
     assert converse(page, "Hi").text_content() == "Hello there."

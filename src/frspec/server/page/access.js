@@ -11,9 +11,8 @@ export async function modelName() {
   const { id, max_model_len: context } = await withKey(model);
   name = id;
   document.title = `${id} – frspec`;
-  document.getElementById("model").textContent = context
-    ? `${id}, ${context.toLocaleString("en")} tokens of context`
-    : id;
+  document.getElementById("model").textContent = id;
+  document.getElementById("context").textContent = context ? `, ${context.toLocaleString("en")} tokens of context` : "";
   return name;
 }
 

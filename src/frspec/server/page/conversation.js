@@ -60,17 +60,20 @@ async function answer(turn, seed) {
   turn.seed = seed ?? settings.seed ?? newSeed();
   begin(turn);
   let why;
+  let [complete, broken] = [false, false];
   try {
     const model = await modelName();
     why = await withKey(() => write(turn, { model, ...settings, seed: turn.seed }));
+    complete = true;
   } catch (error) {
     why = reason(error);
+    broken = why !== STOPPED;
   }
   end();
-  const said = why === "" || turn.answer.text !== "";
+  const said = complete || turn.answer.text !== "";
   if (!turns.includes(turn)) return said; // there is a new conversation by now
-  if (said) turn.finish(why, actions(turn, again));
-  else if (why !== STOPPED) notify(why);
+  if (said) turn.finish(why, broken, actions(turn, again));
+  else if (broken) notify(why);
   speak(said ? `${turn.answer.text} ${why}` : "");
   if (said) panel.settled(turn);
   grown();

@@ -44,6 +44,7 @@ function showDepths(tally) {
   tally.tried.forEach((tried, index) => {
     const [, bar, value] = list.children[index].children;
     bar.firstElementChild.style.width = `${(tally.right[index] / tried) * 100}%`;
+    value.title = `${tally.right[index]} of ${tried} passes that guessed so far ahead`;
     value.textContent = percent.format(tally.right[index] / tried);
   });
 }

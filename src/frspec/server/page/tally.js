@@ -32,9 +32,11 @@ export class Tally {
     }
   }
 
-  // Tokens a second after the first ones; null while there is nothing to divide by.
+  // Tokens a second after the first ones; null while there is nothing to divide by. A browser that was busy gets
+  // several passes at once: no less time is counted than they took.
   get rate() {
-    const seconds = this.#first ? (this.#last - this.#first.at) / 1000 : 0;
+    const arriving = this.#first ? (this.#last - this.#first.at) / 1000 : 0;
+    const seconds = Math.max(arriving, this.draftSeconds + this.verifySeconds);
     return seconds > 0 ? (this.tokens - this.#first.tokens) / seconds : null;
   }
 

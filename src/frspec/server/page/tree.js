@@ -26,7 +26,8 @@ export function draw(place, round, own) {
 // Every node with its column (depth) and row. What was accepted goes straight along the top, as the text reads.
 function layout(round, own) {
   const accepted = new Set(round.path);
-  const nodes = round.tokens.map((_, index) => ({
+  const nodes = round.tokens.map((id, index) => ({
+    id,
     label: visible(round.texts[index]),
     depth: round.depths[index],
     accepted: accepted.has(index),
@@ -37,9 +38,11 @@ function layout(round, own) {
     if (index > 0) (node.parent = nodes[round.parents[index]]).children.push(node);
   });
   const parent = nodes[round.path.at(-1)];
-  const last = { label: own ? visible(own) : "…", depth: parent.depth + 1, accepted: true, kind: "own", children: [], parent };
-  parent.children.push(last);
-  nodes.push(last);
+  // The token that ends a text may have been guessed, too; otherwise the model's own token isn't in the tree yet.
+  const guessed = parent.children.find(({ id }) => id === round.emitted.at(-1));
+  const last = guessed ?? { label: own ? visible(own) : "…", depth: parent.depth + 1, children: [], parent };
+  Object.assign(last, { accepted: true, kind: "own" });
+  if (!guessed) parent.children.push(last), nodes.push(last);
   placeRows(nodes[0]);
   placeColumns(nodes);
   return nodes;

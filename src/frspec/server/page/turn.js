@@ -28,8 +28,8 @@ export class Turn {
     if (text) this.answer.element.classList.remove("waiting");
   }
 
-  // The end, with why it came if that isn't the usual one; `actions` are the buttons under it.
-  finish(why, actions) {
+  // The end, with why it came if that isn't the usual one; `broken` if it should not have. `actions`: the buttons under it.
+  finish(why, broken, actions) {
     this.answer.flush();
     this.answer.element.classList.remove("waiting");
     const { tally } = this;
@@ -37,7 +37,7 @@ export class Turn {
     if (tally.drafts) facts.push(`${length(tally)} a pass`);
     facts.push(`seed ${this.seed}`);
     this.foot.replaceChildren();
-    if (why) this.foot.append(create("p", "why", why));
+    if (why) this.foot.append(create("p", broken ? "why alarm" : "why", why));
     this.foot.append(create("p", "facts", facts.join(" · ")), actions);
   }
 }
