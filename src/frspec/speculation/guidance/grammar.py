@@ -90,7 +90,7 @@ def _parts(schema: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 def _check_distinct(part: dict[str, Any]) -> None:
     """Names that the schema does not list may come twice in a text, and are one to whoever reads it."""
-    least, required = part.get("minProperties"), part.get("required", ())
+    least, required = part.get("minProperties"), part.get("required", [])
     if not isinstance(least, int) or not isinstance(required, list):
         return
     open_ended = part.get("additionalProperties") is not False or "patternProperties" in part

@@ -18,6 +18,8 @@ from frspec.types import TokenTree
 
 LARGEST_TREE = 32
 """Drafted tokens in a tree up to which what the grammar forces is added to it."""
+SCOUTED = 4
+"""Tokens to which a grammar is tried before its text begins."""
 
 
 class Guide:
@@ -62,17 +64,24 @@ class Guide:
             self._check()
 
     def check_start(self) -> None:
-        """Make sure that there is a way to begin.
+        """Make sure that there is a way to begin, and to go on for the few tokens after which most of what is too
+        complex shows.
 
         Raises:
-            UserError: when no token may come first, or the tokenizer has none for what must.
+            UserError: when there is none, or the tokenizer has no tokens for it.
         """
-        if not self.allowed().any():
-            raise UserError("structured_outputs cannot be honoured: no text fits")
         forced = self._matcher.compute_ff_tokens()[:1]
         if self._matcher.validate_tokens(forced) < len(forced):
             begin = self._matcher.compute_ff_bytes()[:8].decode(errors="replace")
             raise UserError(f"structured_outputs cannot be honoured: the tokenizer has no tokens for {begin!r}")
+        if not self.allowed().any():
+            raise UserError("structured_outputs cannot be honoured: no text fits")
+        scout = self.copy()
+        for _ in range(SCOUTED):
+            inner = [int(id) for id in np.flatnonzero(scout.allowed())[:8] if id not in self._ends]
+            if not inner:
+                return
+            scout.observe(inner[0])
 
     def fit(self, tree: TokenTree, room: int) -> TokenTree:
         """``tree`` without the drafts that the grammar forbids, and with the tokens that it forces, which are sure to
@@ -84,7 +93,7 @@ class Guide:
 
     def _check(self) -> None:
         if self._matcher.is_error():
-            raise UserError(f"structured_outputs cannot be honoured any further: {reason(self._matcher)}")
+            raise UserError(f"structured_outputs cannot be honoured: {reason(self._matcher)}")
 
 
 class _Fitting:
