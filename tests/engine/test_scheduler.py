@@ -76,8 +76,9 @@ def test_who_was_interrupted_comes_next_and_who_leaves_is_gone() -> None:
     line.take(first)
     line.put_back(first)
     assert list(line) == [first, third, second]
-    line.remove(third)
-    line.remove(third)
+    stranger = request("a")
+    for one in (third, third, stranger):
+        line.remove(one)
     assert third not in line
     assert first in line
     assert list(line) == [first, second]

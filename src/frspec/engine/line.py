@@ -54,10 +54,10 @@ class Line:
             self._clients[request.client] = queue
 
     def remove(self, request: Request) -> None:
-        """Leave without having been served."""
+        """Leave without having been served, if it waits at all."""
         if request in self._interrupted:
             self._interrupted.remove(request)
-        elif queue := self._clients.get(request.client):
-            queue.remove(request)
-            if not queue:
+        elif request in self:
+            self._clients[request.client].remove(request)
+            if not self._clients[request.client]:
                 del self._clients[request.client]

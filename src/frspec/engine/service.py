@@ -6,6 +6,7 @@ Knows: threads, who waits, how many may. Does not know: HTTP, how a step works.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Sequence
@@ -160,10 +161,6 @@ class Service:
                 self._step()
                 self._publish()
         finally:
-            for job in self._jobs:
-                self._abort(job)
-                job.fail(Overloaded("the server was shut down before this ended"))
-            self._publish()
             self._refuse_rest()
 
     def _follow_orders(self) -> None:
@@ -219,12 +216,19 @@ class Service:
             _wake(loop, jobs)
 
     def _refuse_rest(self) -> None:
+        """Nothing more will come of what there is, however the thread ended: say so."""
+        left = list(self._jobs)
         while not self._orders.empty():
             order, job = self._orders.get()
-            if order == "add":
-                job.fail(Overloaded("the server was shut down before this began"))
-                self._leave(len(job.group.requests))
-                _wake(job.loop, [job])
+            left += [job] if order == "add" else []
+        self._jobs.clear()
+        for job in left:
+            if not job.over:
+                job.fail(Overloaded("the server was shut down before this ended"))
+            self._leave(len(job.group.requests))
+            with contextlib.suppress(Exception):
+                self._abort(job)
+            _wake(job.loop, [job])
 
 
 def _wake(loop: asyncio.AbstractEventLoop, jobs: Sequence[Job]) -> None:
