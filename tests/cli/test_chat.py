@@ -13,7 +13,7 @@ import click
 import pytest
 
 from frspec import LLM, SamplingParams
-from frspec.cli.chat_session import Session
+from frspec.cli.chat_session import LocalSession
 from frspec.engine.request import Request
 from frspec.models.cache import KVCache
 from tests.cli.terminal_process import TerminalProcess
@@ -94,7 +94,7 @@ def test_a_piped_conversation_is_saved_and_resumed(
 def test_every_turn_is_llm_chat(llm: LLM, chatty: Path, draft: str | None) -> None:
     """Ids of prompts and answers, with the cache of earlier turns in use, against a model that has none."""
     params = SamplingParams(temperature=1, seed=3, max_tokens=25)
-    session = Session(LLM(chatty, draft=draft, enable_prefix_caching=True), params, [], system="Be kind.")
+    session = LocalSession(LLM(chatty, draft=draft, enable_prefix_caching=True), params, [], system="Be kind.")
     for turn, question in enumerate(QUESTIONS):
         history = [*session.messages, {"role": "user", "content": question}]
         *_, last = session.ask(question)
@@ -117,7 +117,7 @@ def test_ctrl_c_anywhere_leaves_nothing_wrong_behind(
     own = LLM(chatty, draft=str(chatty), enable_prefix_caching=True, num_speculative_tokens=15)
     owner = {"commit": KVCache, "observe": own.engine.drafter, "propose": own.engine.drafter, "emit": Request}
     target = owner.get(where, own.engine.target)
-    session = Session(own, params, [])
+    session = LocalSession(own, params, [])
     for late in (0, 1, 3):
         list(session.ask(QUESTIONS[0]))
         messages, calls, real = list(session.messages), count(), getattr(target, where)

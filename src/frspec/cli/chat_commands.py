@@ -12,8 +12,10 @@ from frspec.cli.conversations import save_conversation
 from frspec.cli.figures import accepted_shares, plural, time_shares
 from frspec.cli.terminal import Notices
 from frspec.errors import UserError
+from frspec.types import StepStats
 
 HELP = {
+    "/again": "answer the last question once more",
     "/reset": "begin a new conversation",
     "/save FILE": "write the conversation; --messages FILE resumes it",
     "/stats": "how fast it went so far, and where the time went",
@@ -37,6 +39,8 @@ def run_command(line: str, session: Session, notices: Notices) -> bool:
     if name in HELP and argument:
         raise UserError(f"{name} stands alone; what is {argument!r}?")
     match name:
+        case "/again":
+            session.take_back()
         case "/reset":
             session.reset()
             notices.say("a new conversation")
@@ -55,20 +59,29 @@ def run_command(line: str, session: Session, notices: Notices) -> bool:
     return True
 
 
+def _speculation(metrics: StepStats) -> dict[str, str]:
+    """Nothing where nothing is known: other servers do not tell."""
+    if not metrics.target_passes:
+        return {}
+    return {
+        "mean acceptance length": f"{metrics.mean_acceptance_length:.2f} over {metrics.target_passes} passes",
+        "accepted at position": accepted_shares(metrics) or "none",
+    }
+
+
 def _stats(session: Session) -> dict[str, str]:
-    totals, seconds = session.totals, session.llm.engine.clock.seconds
+    totals, seconds = session.totals, session.seconds
     metrics, last = totals.metrics, session.last
     rows = {
         "tokens": f"{totals.tokens} in {plural(totals.answers, 'answer')}",
         "tok/s": f"{totals.tokens_per_second:.1f}",
-        "mean acceptance length": f"{metrics.mean_acceptance_length:.2f} over {metrics.target_passes} passes",
-        "accepted at position": accepted_shares(metrics) or "none",
+        **_speculation(metrics),
         "cached prompt tokens": f"{totals.cached_tokens} of {totals.prompt_tokens}",
         "time": time_shares(seconds) or "none yet",
     }
     if metrics.draft_failures:
         rows["drafter"] = f"failed {metrics.draft_failures} times; the text went on without it"
-    if last is not None:
+    if last is not None and session.max_model_len is not None:
         used = len(last.prompt_token_ids) + len(last.outputs[0].token_ids)
-        rows["context"] = f"{used} of {session.llm.max_model_len} tokens"
+        rows["context"] = f"{used} of {session.max_model_len} tokens"
     return rows

@@ -1,14 +1,16 @@
 """A conversation with one model: its messages, and figures of all its answers.
 
-Knows: ``LLM``, messages. Does not know: terminals, commands.
+Knows: messages, ``LLM``. Does not know: terminals, commands, servers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from abc import ABC, abstractmethod
+from collections.abc import Generator, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from frspec.cli.conversations import Conversation
+from frspec.cli.streaming import Cutter, Drafted
 from frspec.errors import UserError
 from frspec.types import RequestOutput, SamplingParams, StepStats
 
@@ -39,7 +41,7 @@ class Totals:
         self.cached_tokens += output.num_cached_tokens
 
 
-class Session:
+class Session(ABC):
     """``messages`` is the history, ``last`` the last answer in it, whole or cut short.
 
     system: a system message to begin with. variables: for the chat template.
@@ -47,17 +49,38 @@ class Session:
 
     def __init__(
         self,
-        llm: LLM,
         params: SamplingParams,
         messages: Conversation,
         system: str | None = None,
         variables: dict[str, Any] | None = None,
     ) -> None:
-        self.llm, self.params, self.variables = llm, params, variables
+        self.params, self.variables = params, variables
         self.messages = [] if system is None else [{"role": "system", "content": system}]
         self.messages += messages
         self.totals = Totals()
         self.last: RequestOutput | None = None
+
+    @property
+    @abstractmethod
+    def max_model_len(self) -> int | None:
+        """Tokens a conversation may have, where that is known."""
+
+    @property
+    @abstractmethod
+    def seconds(self) -> Mapping[str, float]:
+        """Where the time went so far, by names."""
+
+    @abstractmethod
+    def cutter(self) -> Cutter:
+        """One for the next answer."""
+
+    @abstractmethod
+    def _outputs(self) -> Iterator[RequestOutput]:
+        """The answer to the last message as it grows.
+
+        Raises:
+            UserError: when there is none, or no more of it.
+        """
 
     @property
     def waiting(self) -> bool:
@@ -67,14 +90,24 @@ class Session:
     @property
     def full(self) -> bool:
         """Whether the last answer ended because the context did."""
-        if self.last is None or self.last.outputs[0].finish_reason != "length":
+        if self.last is None or self.last.outputs[0].finish_reason != "length" or self.max_model_len is None:
             return False
-        return len(self.last.prompt_token_ids) + len(self.last.outputs[0].token_ids) >= self.llm.max_model_len
+        return len(self.last.prompt_token_ids) + len(self.last.outputs[0].token_ids) >= self.max_model_len
 
     def reset(self) -> None:
         """Forget all messages but a system message at the beginning."""
         self.last = None
         self.messages = [message for message in self.messages[:1] if message["role"] == "system"]
+
+    def take_back(self) -> None:
+        """Forget the last answer, so that its question waits for another.
+
+        Raises:
+            UserError: when the conversation does not end with an answer to a question.
+        """
+        if [message["role"] for message in self.messages[-2:]] != ["user", "assistant"]:
+            raise UserError("there is no answer to give again")
+        self.messages.pop()
 
     def ask(self, text: str) -> Generator[RequestOutput, None, None]:
         """Add the user's message and yield its answer as it grows; see ``answer``."""
@@ -92,20 +125,10 @@ class Session:
         """
         output = None
         try:
-            prompt = self.llm.chat_prompt(self.messages, chat_template_kwargs=self.variables)
-            self._check_room(len(prompt["prompt_token_ids"]))
-            for output in self.llm.stream(prompt, self.params):
+            for output in self._outputs():
                 yield output
         finally:
             self._conclude(output)
-
-    def _check_room(self, count: int) -> None:
-        if count >= self.llm.max_model_len:
-            raise UserError(
-                f"the context is full: with this message the conversation has {count} tokens and the model holds "
-                f"{self.llm.max_model_len}; the message was not sent; /save FILE keeps the conversation, /reset begins "
-                "a new one"
-            )
 
     def _conclude(self, output: RequestOutput | None) -> None:
         if output is not None and (output.finished or output.outputs[0].text):
@@ -114,3 +137,42 @@ class Session:
             self.last = output
         else:
             self.messages.pop()
+
+
+class LocalSession(Session):
+    """With a model in this process."""
+
+    def __init__(
+        self,
+        llm: LLM,
+        params: SamplingParams,
+        messages: Conversation,
+        system: str | None = None,
+        variables: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__(params, messages, system, variables)
+        self.llm = llm
+
+    @property
+    def max_model_len(self) -> int:
+        return self.llm.max_model_len
+
+    @property
+    def seconds(self) -> Mapping[str, float]:
+        return self.llm.engine.clock.seconds
+
+    def cutter(self) -> Drafted:
+        return Drafted(self.llm.get_tokenizer())
+
+    def _outputs(self) -> Iterator[RequestOutput]:
+        prompt = self.llm.chat_prompt(self.messages, chat_template_kwargs=self.variables)
+        self._check_room(len(prompt["prompt_token_ids"]))
+        return self.llm.stream(prompt, self.params)
+
+    def _check_room(self, count: int) -> None:
+        if count >= self.llm.max_model_len:
+            raise UserError(
+                f"the context is full: with this message the conversation has {count} tokens and the model holds "
+                f"{self.llm.max_model_len}; the message was not sent; /save FILE keeps the conversation, /reset begins "
+                "a new one"
+            )

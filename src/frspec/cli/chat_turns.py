@@ -61,7 +61,7 @@ class Talk:
 
     def _follow(self, answer: Generator[RequestOutput, None, None]) -> None:
         """Show an answer to its end or to Ctrl-C, and say how it went."""
-        stream = Stream(sys.stdout, self._session.llm.get_tokenizer(), self._colour)
+        stream = Stream(sys.stdout, self._session.cutter(), self._colour)
         press, output = CtrlC(), None
         try:
             with press if self._reader.interactive else nullcontext(), closing(answer):
@@ -84,13 +84,15 @@ class Talk:
         if output is None or output is not session.last:
             notices.say("stopped before the first word; the message was taken back")
             return
-        notices.say(speed(output))
+        if output.outputs[0].token_ids:  # there are servers that do not count
+            notices.say(speed(output))
         if session.full:
             notices.say(
-                f"the context of {session.llm.max_model_len} tokens is full; /save FILE keeps the conversation, "
+                f"the context of {session.max_model_len} tokens is full; /save FILE keeps the conversation, "
                 "/reset begins a new one"
             )
         elif output.outputs[0].finish_reason == "length":
-            notices.say(f"cut off at --max-tokens {session.params.max_tokens}")
+            limit = session.params.max_tokens
+            notices.say("cut off by the server" if limit is None else f"cut off at --max-tokens {limit}")
         elif pressed and not output.finished:
             notices.say("stopped; what was written stays in the conversation")

@@ -97,10 +97,10 @@ def _begin(llm: LLM, prompt: str | None) -> tuple[Any, str]:
 
 
 def _show(llm: LLM, source: Any, opening: str, params: SamplingParams, colour: bool) -> RequestOutput:
-    from frspec.cli.streaming import Stream
+    from frspec.cli.streaming import Drafted, Stream
 
     llm.with_draft(llm.engine.drafter).generate(source, replace(params, max_tokens=WARM_UP))
-    stream, output = Stream(sys.stdout, llm.get_tokenizer(), colour), None
+    stream, output = Stream(sys.stdout, Drafted(llm.get_tokenizer()), colour), None
     stream.open(opening)
     for output in llm.stream(source, params):
         stream.show(output)

@@ -30,7 +30,9 @@ def accepted_shares(stats: StepStats) -> str:
 def speed(output: RequestOutput) -> str:
     """One answer in less than 40 columns: tokens, tokens per second, mean acceptance length."""
     metrics, count = output.metrics, sum(len(completion.token_ids) for completion in output.outputs)
-    tokens = plural(count, "token")
-    if not metrics.target_passes:
-        return tokens
-    return f"{tokens}, {metrics.tokens_per_second:.1f} tok/s, {metrics.mean_acceptance_length:.2f} per pass"
+    parts = [plural(count, "token")]
+    if metrics.emitted:
+        parts.append(f"{metrics.tokens_per_second:.1f} tok/s")
+    if metrics.target_passes:
+        parts.append(f"{metrics.mean_acceptance_length:.2f} per pass")
+    return ", ".join(parts)
