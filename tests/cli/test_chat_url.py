@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import signal
@@ -54,7 +55,9 @@ def talk(model: Path) -> list[dict[str, str]]:
 
 
 def answers(messages: list[dict[str, str]]) -> str:
-    return "".join(message["content"] + "\n" for message in messages if message["role"] == "assistant")
+    """As a pipe gives it to a reader of lines: a random model writes \\r, too."""
+    text = "".join(message["content"] + "\n" for message in messages if message["role"] == "assistant")
+    return io.StringIO(text, newline=None).read()
 
 
 def piped(url: str, typed: str, *words: str) -> subprocess.CompletedProcess[str]:
