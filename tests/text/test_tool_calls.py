@@ -154,6 +154,16 @@ def test_arguments_that_break(one: str, text: str, arguments: str, said: str) ->
     assert content(events) == said
 
 
+@pytest.mark.parametrize("eager", [True, False], ids=["eager", "held"])
+def test_a_call_after_one_that_breaks(eager: bool) -> None:
+    text = '[TOOL_CALLS]f[ARGS]{"a": 1;}[TOOL_CALLS]g[ARGS]{} done'
+    events = read(FORMAT["mistral"], text, eager=eager)
+    assert calls(events) == ([("f", '{"a": 1;}')] if eager else []) + [("g", "{}")]
+    assert content(events) == ("" if eager else '[TOOL_CALLS]f[ARGS]{"a": 1;}') + " done"
+    numbers = [event.index for event in events if isinstance(event, CallStart)]
+    assert numbers == list(range(len(numbers)))
+
+
 def test_arguments_go_out_while_they_are_written() -> None:
     parser = FORMAT["hermes"].parser(new_id=lambda: "me")
     assert parser.push('Yes.\n<tool_call>\n{"name": "write"') == [Content("Yes.")]

@@ -103,5 +103,27 @@ def test_what_is_json(value: Any, data: st.DataObject) -> None:
     assert (got if scanner.done else -1) == end
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[0, -0, 10, 0.5, 1E+3, 1e-03, -1.25e9]", "[00]", "[01]", "[-]", "[-01]", "[1.]", "[.5]", "[1e]", "[1e+]",
+        "[+1]", "[0x1]", "[NaN]", "[Infinity]", "[true, false, null]", "[tru]", "[True]", "[nulll]", "[1 2]", "[1,]", "[,1]",
+        "[]", "{}", "[}", '{"a": 1,}', '{"a" 1}', '{"a":}', "{1: 2}", '{"a": {"b": []}, "a": 2}', '["\\u00aF\\n\\/\\""]',
+        '["\\u00g0"]', '["\\x"]', '["\x1f"]', '["\x7f\N{GRINNING FACE}"]', '["\\ud800"]', " \t\r\n[\n1\t,\r2 ]",
+        "['a']", "\xa0[]", '"a"', "null", "/**/1",
+    ],
+)  # fmt: skip
+def test_what_is_json_case_by_case(text: str) -> None:
+    scanner = JsonScanner()
+    end = scanner.scan(text, 0)
+    try:
+        json.loads(text, parse_constant=refuse)
+    except ValueError:
+        assert not scanner.done
+    else:
+        assert scanner.done
+        assert end == len(text)
+
+
 def refuse(constant: str) -> Any:
     raise ValueError(constant)
