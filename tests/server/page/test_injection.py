@@ -1,6 +1,5 @@
 """Text is text, whoever wrote it: nothing of it is run, and none of it is lost."""
 
-import pytest
 from playwright.sync_api import Page, expect
 
 from tests.server.page.mock import Answer, Mock, Pass
@@ -22,20 +21,20 @@ HOSTILE = [
 ]
 
 
-@pytest.mark.parametrize("text", HOSTILE, ids=lambda text: ascii(text[:20]))
-def test_model_text_is_shown_as_it_is(page: Page, mock: Mock, text: str) -> None:
-    half = len(text) // 2  # borders of tokens lie anywhere, in tags and in characters of several code points
-    parts = (text[:half], text[half:], text)
-    mock.answers += [Answer([Pass("own", parts, ((0, text), (1, text)))], first=text)]
-    elements = page.locator("body *").evaluate_all("all => [...new Set(all.map(e => e.localName))]")
-    said = converse(page, text)
-    assert said.text_content() == text + "".join(parts) + "own"
-    assert mock.requests[0]["messages"][0]["content"] == text.strip()
-    assert page.locator(".question").text_content() == text.strip()
-    new = page.locator("body *").evaluate_all("all => [...new Set(all.map(e => e.localName))]")
-    assert set(new) - set(elements) <= {"span", "p", "div", "li", "button", "g", "rect", "text", "path", "svg"}
-    expect(page.locator("#tree svg .node")).to_have_count(7)
-    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+def test_model_text_is_shown_as_it_is(page: Page, mock: Mock) -> None:
+    elements = set(page.locator("body *").evaluate_all("all => all.map((element) => element.localName)"))
+    for text in HOSTILE:
+        half = len(text) // 2  # borders of tokens lie anywhere, in tags and in characters of several code points
+        parts = (text[:half], text[half:], text)
+        mock.answers += [Answer([Pass("own", parts, ((0, text), (1, text)))], first=text)]
+        assert converse(page, text).text_content() == text + "".join(parts) + "own"
+        assert mock.requests[-1]["messages"][0]["content"] == text.strip()
+        assert page.locator(".question").text_content() == text.strip()
+        new = set(page.locator("body *").evaluate_all("all => all.map((element) => element.localName)")) - elements
+        assert new <= {"g", "rect", "text"}, text  # a tree; everything else was there before
+        expect(page.locator("#tree svg .node")).to_have_count(7)
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), text
+        page.get_by_role("button", name="New conversation").click()
     # ``page`` itself makes sure that no dialog came up, nothing threw and the policy had nothing to forbid
 
 
@@ -61,27 +60,25 @@ def test_labels_of_the_tree_spell_out_what_would_steer_the_page(page: Page, mock
     assert labels == ["\\u202ex", "a⏎b⇥c·d", "◌\u0301", "\\u001b", "longlonglonglon…", "∅"]
 
 
-@pytest.mark.parametrize(
-    ("attempt", "directive"),
-    [
-        ("document.createElement('p').innerHTML = '<b>bold</b>'", "require-trusted-types-for"),
-        ("const e = document.createElement('script'); e.text = 'ran = 1'; document.body.append(e)", "require-trusted"),
-        ("const e = document.createElement('p'); e.setAttribute('onclick', 'ran = 1'); e.click()", "require-trusted"),
-        ("import('data:text/javascript,ran = 1').catch(() => {})", "script-src-elem"),
-        ("const e = document.createElement('p'); e.setAttribute('style', 'color: red')", "style-src-attr"),
-        ("new Image().src = 'http://127.0.0.1:9/pixel'", "img-src"),
-        ("fetch('http://127.0.0.1:9/').catch(() => {})", "connect-src"),
-        (
-            "const e = document.createElement('iframe'); e.src = 'http://127.0.0.1:9/'; document.body.append(e)",
-            "frame-src",
-        ),
-    ],
-)
-def test_the_policy_would_have_forbidden_it(
-    page: Page, mock: Mock, complaints: list[str], attempt: str, directive: str
-) -> None:
+ATTEMPTS = [
+    ("document.createElement('p').innerHTML = '<b>bold</b>'", "require-trusted-types-for"),
+    (
+        "const e = document.createElement('script'); e.text = 'ran = 1'; document.body.append(e)",
+        "require-trusted-types",
+    ),
+    ("const e = document.createElement('p'); e.setAttribute('onclick', 'ran = 1'); e.click()", "require-trusted-types"),
+    ("import('data:text/javascript,ran = 1').catch(() => {})", "script-src-elem"),
+    ("const e = document.createElement('p'); e.setAttribute('style', 'color: red')", "style-src-attr"),
+    ("new Image().src = 'http://127.0.0.1:9/pixel'", "img-src"),
+    ("fetch('http://127.0.0.1:9/').catch(() => {})", "connect-src"),
+    ("const e = document.createElement('iframe'); e.src = 'http://127.0.0.1:9/'; document.body.append(e)", "frame-src"),
+]
+
+
+def test_the_policy_would_have_forbidden_it(page: Page, mock: Mock, complaints: list[str]) -> None:
     """If there were a hole in the page, the browser would still not go through it."""
-    with page.expect_console_message(lambda line: line.text.startswith(f"violation of {directive}")):
-        page.evaluate(f"() => {{ try {{ {attempt} }} catch {{ }} }}")
-    assert page.evaluate("window.ran") is None
+    for attempt, directive in ATTEMPTS:
+        with page.expect_console_message(lambda line, begin=directive: line.text.startswith(f"violation of {begin}")):
+            page.evaluate(f"() => {{ try {{ {attempt} }} catch {{ }} }}")
+        assert page.evaluate("window.ran") is None
     complaints.clear()
