@@ -254,6 +254,7 @@ def test_special_tokens_are_left_out_but_for_markers() -> None:
     call = '{"name": "f", "parameters": {"a": "é"}}'
     for text, said in [
         (f"<|python_tag|>{call}<|eom_id|>", ""),
+        (f"Hello<|eot_id|> there<|python_tag|>{call}", "Hello there"),
         ("<|eot_id|>Hello <|eot<|eom_id|> there<|python_tag|>", "Hello <|eot there"),
         ('<|python_tag|>brave_search.call(query="x")<|eom_id|>', 'brave_search.call(query="x")'),
     ]:
