@@ -21,7 +21,7 @@ from frspec.server.protocol.formats import structured
 from frspec.server.running import Asked, Running, running
 from frspec.server.serving import Serving, client_of
 from frspec.server.speculation import counts, trees
-from frspec.server.sse import DONE, EventStream, dumps, while_connected
+from frspec.server.sse import DONE, EventStream, dumps, event, while_connected
 from frspec.types import Delta, SamplingParams, StructuredOutputs
 
 B = TypeVar("B", bound=TextRequest)
@@ -122,7 +122,7 @@ class Answer(ABC, Generic[B]):
         except Exception as error:
             if not begun:
                 raise
-            yield f"data: {as_api_error(error).text()}\n\n".encode()
+            yield event(as_api_error(error).text())
         yield DONE
 
     def _next(self, run: Running, number: int, delta: Delta, last: bool) -> bytes | None:
@@ -141,7 +141,7 @@ class Answer(ABC, Generic[B]):
             more.setdefault("usage", run.usage())
         elif self._usage_last:
             more.setdefault("usage", None)
-        return f"data: {self._start},{dumps({'choices': choices, **more})[1:]}\n\n".encode()
+        return event(f"{self._start},{dumps({'choices': choices, **more})[1:]}")
 
     def params(self, ids: Sequence[int], most: int | None, default: int | None, **more: Any) -> SamplingParams:
         """The parameters for a prompt. most: ``max_tokens`` as asked; default: where nothing was; None for all there is

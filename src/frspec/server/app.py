@@ -15,7 +15,7 @@ from frspec.server.errors import add_errors
 from frspec.server.limits import Gate
 from frspec.server.metrics import add_metrics
 from frspec.server.security import add_security
-from frspec.server.serving import VERSION, Serving, client_of
+from frspec.server.serving import VERSION, Serving, client_of, fingerprint
 from frspec.server.settings import Settings
 from frspec.server.static import add_page
 from frspec.text.tool_calls import find_format
@@ -49,6 +49,7 @@ def make_app(service: Service, settings: Settings) -> FastAPI:
         metrics=add_metrics(app, service, settings, names[0]),
         names=names,
         tool_format=find_format(settings.tool_call_parser, tokenizer.chat_template),
+        fingerprint=fingerprint(service, names[0]),
     )
     for part in (chat, completions, models, tokenize):
         app.include_router(part.router)

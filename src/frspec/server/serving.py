@@ -26,7 +26,8 @@ VERSION = version("frspec")
 @dataclass(frozen=True)
 class Serving:
     """names: what requests may call the model, the first of them in answers. tool_format: how the model writes calls;
-    None where nothing documents it. created: the server's start, seconds since 1970.
+    None where nothing documents it. fingerprint: changes when answers may. created: the server's start, seconds
+    since 1970.
     """
 
     service: Service
@@ -36,19 +37,13 @@ class Serving:
     metrics: Metrics
     names: tuple[str, ...]
     tool_format: ToolFormat | None
+    fingerprint: str
     created: int = field(default_factory=lambda: int(time.time()))
 
     @property
     def max_model_len(self) -> int:
         """Positions, prompt and output together."""
         return self.service.llm.max_model_len
-
-    @property
-    def fingerprint(self) -> str:
-        """Changes when answers may: with the version, the model's shape, its vocabulary."""
-        config = self.service.llm.config
-        told = f"{config.hidden_size} {config.vocab_size} {self.tokenizer.fingerprint} {self.names[0]}"
-        return f"frspec-{VERSION}-{hashlib.sha256(told.encode()).hexdigest()[:8]}"
 
     def model(self, name: str | None) -> str:
         """The model's name for an answer.
@@ -64,6 +59,13 @@ class Serving:
             param="model",
             code="model_not_found",
         )
+
+
+def fingerprint(service: Service, name: str) -> str:
+    """Of the version, the model's shape and name, its vocabulary. It takes a while where there are many tokens."""
+    config, vocabulary = service.llm.config, service.llm.get_tokenizer().fingerprint
+    told = f"{name} {config.hidden_size} {config.num_hidden_layers} {vocabulary}"
+    return f"frspec-{VERSION}-{hashlib.sha256(told.encode()).hexdigest()[:8]}"
 
 
 def serving_of(app: FastAPI) -> Serving:

@@ -22,14 +22,13 @@ HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
 T = TypeVar("T")
 
 
-def event(payload: dict[str, Any]) -> bytes:
-    """One event that holds a JSON object."""
-    return f"data: {dumps(payload)}\n\n".encode()
+dumps = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+"""JSON without spaces, every character as itself."""
 
 
-def dumps(payload: dict[str, Any]) -> str:
-    """JSON without spaces, every character as itself."""
-    return json.dumps(payload, ensure_ascii=False, separators=(",", ":"))
+def event(text: str) -> bytes:
+    """One event that holds ``text``, which has no line breaks."""
+    return f"data: {text}\n\n".encode()
 
 
 class EventStream(StreamingResponse):

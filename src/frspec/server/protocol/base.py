@@ -6,14 +6,18 @@ Knows: the fields that every request for text takes, by OpenAI's and vLLM's name
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from frspec.server.protocol.formats import ResponseFormat, StructuredOutputsBody
 from frspec.types import SamplingParams
 
+Text = Annotated[str, Field(min_length=1)]
 TokenId = Annotated[int, Field(ge=0, lt=2**31)]
+Item = TypeVar("Item")
+Several = Annotated[list[Item], Field(fail_fast=True)]
+"""A list whose check ends with the first that is wrong: a body of a million wrong ones must not hold up the server."""
 Count = Annotated[int, Field(ge=1, lt=2**31)]
 PASSED = (
     "n", "seed", "temperature", "top_p", "top_k", "min_p", "frequency_penalty", "presence_penalty",
@@ -52,16 +56,16 @@ class TextRequest(Body):
     logit_bias: dict[Annotated[str, Field(pattern="^[0-9]{1,9}$")], Annotated[float, Field(ge=-100, le=100)]] | None = (
         Field(None, description="From token ids to what is added to their scores.")
     )
-    stop: Annotated[str, Field(min_length=1)] | list[Annotated[str, Field(min_length=1)]] | None = None
+    stop: Text | Several[Text] | None = None
     response_format: ResponseFormat | None = None
 
     top_k: int | None = Field(None, ge=-1, lt=2**31, description="So many of the likeliest; -1 and 0 are off.")
     min_p: float | None = Field(None, ge=0, le=1, description="Least share of the likeliest token's probability.")
     repetition_penalty: float | None = Field(None, gt=0)
     min_tokens: int | None = Field(None, ge=0, lt=2**31)
-    stop_token_ids: list[TokenId] | None = None
-    bad_words: list[Annotated[str, Field(min_length=1)]] | None = None
-    allowed_token_ids: list[TokenId] | None = Field(None, min_length=1)
+    stop_token_ids: Several[TokenId] | None = None
+    bad_words: Several[Text] | None = None
+    allowed_token_ids: Several[TokenId] | None = Field(None, min_length=1)
     ignore_eos: bool | None = None
     include_stop_str_in_output: bool | None = None
     skip_special_tokens: bool | None = None
@@ -73,6 +77,13 @@ class TextRequest(Body):
         None, description="What was drafted and accepted; tree: every verified tree too, in streams."
     )
     user: str | None = Field(None, description="A label; it changes nothing.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _few(cls, fields: Any) -> Any:
+        if isinstance(fields, dict) and len(fields) > len(cls.model_fields):  # or each would be complained about
+            raise ValueError(f"there are {len(fields)} fields, but only {len(cls.model_fields)} are known")
+        return fields
 
     def sampling(self, defaults: Mapping[str, Any], **more: Any) -> SamplingParams:
         """``SamplingParams``: what the request says, then what ``defaults`` say; ``more`` as it is.

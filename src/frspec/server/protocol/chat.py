@@ -9,19 +9,19 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from frspec.server.protocol.base import Count, TextRequest
+from frspec.server.protocol.base import Count, Several, TextRequest
 from frspec.server.protocol.messages import Message, Tool, ToolChoice
 
 
 class ChatRequest(TextRequest):
     """A conversation to answer."""
 
-    messages: list[Message] = Field(min_length=1)
+    messages: Several[Message] = Field(min_length=1)
     max_completion_tokens: Count | None = Field(None, description="Most new tokens; wins over nothing: give one name.")
     max_tokens: Count | None = Field(None, description="The older name of max_completion_tokens.")
     logprobs: bool | None = None
     top_logprobs: int | None = Field(None, ge=0, lt=2**31, description="With logprobs.")
-    tools: list[Tool] | None = Field(None, min_length=1)
+    tools: Several[Tool] | None = Field(None, min_length=1)
     tool_choice: ToolChoice | None = Field(None, description="auto where there are tools.")
     parallel_tool_calls: bool | None = Field(None, description="false: calls after the first are left out.")
 
@@ -32,7 +32,7 @@ class ChatRequest(TextRequest):
     store: Literal[False] | None = None
     metadata: Annotated[dict[str, str], Field(max_length=0)] | None = None
     service_tier: Literal["auto", "default"] | None = None
-    modalities: list[Literal["text"]] | None = None
+    modalities: Several[Literal["text"]] | None = None
     prompt_cache_retention: Literal["in_memory", "in-memory"] | None = None
     prompt_cache_key: str | None = Field(None, description="A label; prompts that begin alike share a cache anyway.")
     safety_identifier: str | None = Field(None, description="A label; it changes nothing.")

@@ -9,15 +9,15 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from frspec.server.protocol.base import Count, TextRequest, TokenId
+from frspec.server.protocol.base import Count, Several, TextRequest, TokenId
 
-Ids = Annotated[list[TokenId], Field(min_length=1)]
+Ids = Annotated[Several[TokenId], Field(min_length=1)]
 
 
 class CompletionRequest(TextRequest):
     """Texts to go on with. ``prompt``: a text, token ids, or several of either."""
 
-    prompt: str | Ids | Annotated[list[str], Field(min_length=1)] | Annotated[list[Ids], Field(min_length=1)]
+    prompt: str | Ids | Annotated[Several[str], Field(min_length=1)] | Annotated[Several[Ids], Field(min_length=1)]
     max_tokens: Annotated[int, Field(ge=0, lt=2**31)] | None = Field(
         None, description="Most new tokens; 16 if left out. 0 only with echo."
     )

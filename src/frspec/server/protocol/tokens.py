@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import Field
 
-from frspec.server.protocol.base import Body, TokenId
+from frspec.server.protocol.base import Body, Several, TokenId
 from frspec.server.protocol.messages import Message, Tool
 
 
@@ -26,12 +26,12 @@ class TokenizeChat(Body):
     """A conversation to cut into tokens, as the chat template writes it."""
 
     model: str | None = None
-    messages: list[Message] = Field(min_length=1)
+    messages: Several[Message] = Field(min_length=1)
     add_generation_prompt: bool = True
     continue_final_message: bool = False
     add_special_tokens: bool = False
     chat_template_kwargs: dict[str, Any] | None = None
-    tools: list[Tool] | None = Field(None, min_length=1)
+    tools: Several[Tool] | None = Field(None, min_length=1)
     return_token_strs: bool | None = None
 
 
@@ -48,7 +48,7 @@ class DetokenizeRequest(Body):
     """Tokens to join."""
 
     model: str | None = None
-    tokens: list[TokenId]
+    tokens: Several[TokenId]
 
 
 class DetokenizeAnswer(Body):
