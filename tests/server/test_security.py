@@ -242,3 +242,15 @@ def test_answers_say_what_a_browser_may_do_with_them(plain: tuple[httpx.Client, 
         assert "default-src 'none'" in answer.headers["content-security-policy"]
         assert "server" not in answer.headers
     assert http.get("/").headers["content-security-policy"] == "script-src 'self'", "the page's own"
+
+
+def test_what_a_request_says_is_logged_only_if_asked(caplog: pytest.LogCaptureFixture) -> None:
+    for wanted in (False, True):
+        caplog.clear()
+        with caplog.at_level(0), served(log_requests=wanted) as (http, _):
+            assert http.post("/v1/echo", json={"prompt": "a private matter\n"}).status_code == 200
+            http.post("/v1/echo", content=b'{"prompt":\n\n"another"}', headers={"Content-Type": "application/json"})
+        ours = [record.getMessage() for record in caplog.records if record.name != "httpx"]
+        assert any("a private matter" in line for line in ours) is wanted
+        assert any("another" in line for line in ours) is wanted
+        assert not any("\n" in line for line in ours), "one request, one line"

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import http.client
 import json
-import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -84,8 +83,7 @@ class Remote:
                 raise UserError(self._refusal(answer))
             yield answer
         except (OSError, http.client.HTTPException) as error:
-            reason = "it says nothing any more" if isinstance(error, socket.timeout) else error or type(error).__name__
-            raise UserError(f"cannot talk with {self.url}: {reason}; does a server run there?") from error
+            raise UserError(f"cannot talk with {self.url}: {_reason(error)}; does a server run there?") from error
         finally:
             connection.close()
 
@@ -105,6 +103,12 @@ class Remote:
             message = answer.reason
         hint = "; give --api-key or set FRSPEC_API_KEY" if answer.status == 401 else ""
         return f"{self.url} refuses ({answer.status}): {message}{hint}"
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, TimeoutError):
+        return f"not a word in {PATIENCE:g} s"
+    return (isinstance(error, OSError) and error.strerror) or str(error) or type(error).__name__
 
 
 def _message(body: Mapping[str, Any]) -> str:

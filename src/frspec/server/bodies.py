@@ -1,17 +1,19 @@
 """The bodies of requests: read whole before a route sees them, within a size and a time, and JSON.
 
-Knows: bytes on their way in. Does not know: what they say.
+Knows: bytes on their way in, whether the operator wants to read along. Does not know: what they say.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from frspec.server.errors import ApiError
 
+log = logging.getLogger("frspec")
 LINGER = 2.0
 """Seconds for which the rest of a body that is too large is read and dropped: a client that is still sending when the
 connection closes may never see the answer."""
@@ -19,13 +21,13 @@ CLOSE = {"Connection": "close"}
 
 
 class Bodies:
-    """``most``: bytes of a body. ``seconds``: how long it may take to arrive.
+    """``most``: bytes of a body. ``seconds``: how long it may take to arrive. ``logged``: write each to the log.
 
     Only JSON is let through: browsers send other types across sites without asking first.
     """
 
-    def __init__(self, app: ASGIApp, most: int, seconds: float) -> None:
-        self._app, self._most, self._seconds = app, most, seconds
+    def __init__(self, app: ASGIApp, most: int, seconds: float, logged: bool) -> None:
+        self._app, self._most, self._seconds, self._logged = app, most, seconds, logged
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -38,6 +40,8 @@ class Bodies:
                 return
             if body:
                 _check_type(headers)
+                if self._logged:  # as one line, whatever is in it
+                    log.info("%s %r", scope["path"], body.decode("utf-8", "backslashreplace"))
         except ApiError as refusal:
             await refusal.response()(scope, receive, send)
             return

@@ -36,7 +36,9 @@ hold nothing of the server's; a browser asks for them before its user could ente
 
 def add_security(app: FastAPI, settings: Settings) -> None:
     """Put everything here before ``app``'s routes; the last one added is the first that a request meets."""
-    app.add_middleware(Bodies, most=settings.max_body_bytes, seconds=settings.timeout_body)
+    app.add_middleware(
+        Bodies, most=settings.max_body_bytes, seconds=settings.timeout_body, logged=settings.log_requests
+    )
     if settings.api_keys:
         app.add_middleware(Keys, keys=settings.api_keys)
     if settings.allowed_origins:
