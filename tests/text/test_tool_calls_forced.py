@@ -11,6 +11,7 @@ import jsonschema
 import numpy as np
 import pytest
 
+from frspec import LLM, SamplingParams
 from frspec.errors import UserError
 from frspec.speculation.guidance import Guide, compile_guide
 from frspec.text.tokenizer import Tokenizer
@@ -149,6 +150,21 @@ def test_one_call_at_most(choice: str) -> None:
     guide = start(FORMAT["hermes"].constrain(TOOLS, choice, tokenizer, parallel=False), tokenizer)
     write(guide, tokenizer.encode('<tool_call>\n{"name": "nöp", "arguments": {}}\n</tool_call>'))
     assert allowed(guide) == [tokenizer.eos_id]
+
+
+def test_a_model_calls_with_and_without_drafts() -> None:
+    """The shipped model, which knows nothing of tools: its calls are whole, and the drafts change none."""
+    tokenizer, one = Tokenizer.load("demo"), FORMAT["hermes"]
+    outputs = one.constrain(TOOLS[:1], "required", tokenizer, parallel=False)
+    params = SamplingParams(temperature=1, seed=5, max_tokens=120, structured_outputs=outputs)
+    llm = LLM("demo", num_speculative_tokens=8)
+    plain = llm.generate("Weather?", params)[0]
+    drafted = llm.with_draft("demo", ranking="demo").generate("Weather?", params)[0]
+    assert plain.outputs[0].finish_reason == "stop"
+    assert check(one, plain.outputs[0].text, TOOLS, tokenizer) == ["get_weather"]
+    assert drafted.outputs[0].token_ids == plain.outputs[0].token_ids
+    # What the grammar leaves no choice in costs no passes: names, keys, tags.
+    assert 2 * plain.metrics.target_passes < len(plain.outputs[0].token_ids)
 
 
 def test_nothing_to_guarantee() -> None:
