@@ -48,7 +48,7 @@ def make_app(service: Service, settings: Settings) -> FastAPI:
         gate=Gate(settings),
         metrics=add_metrics(app, service, settings, names[0]),
         names=names,
-        tool_format=find_format(settings.tool_call_parser, tokenizer.chat_template),
+        tool_format=find_format(settings.tool_call_parser, tokenizer.tool_template),
         fingerprint=fingerprint(service, names[0]),
     )
     for part in (chat, completions, models, tokenize):
