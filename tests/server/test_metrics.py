@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Iterator
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -119,6 +121,15 @@ def test_the_switch_adds_vllms_prefix_to_every_name(served: Served) -> None:
     other = {name.removeprefix("vllm:") for name in names if name.startswith("vllm:")}
     assert other == (own if "vllm:" in served.prefixes else set())
     assert len(own) > 15
+
+
+def test_the_document_lists_them_all(served: Served) -> None:
+    document = (Path(__file__).parents[2] / "docs" / "operating.md").read_text()
+    listed = set(re.findall(r"`frspec:(\w+)`", document))
+    families = {re.sub(r"_(bucket|count|sum|created)$", "", name) for name, _ in served.samples()}
+    exposed = {name.removeprefix("frspec:") for name in families if name.startswith("frspec:")}
+    exposed |= {"spec_decode_num_accepted_tokens_per_pos_total"}  # has samples only where something was accepted
+    assert listed == {name for name in exposed if name + "_total" not in exposed}
 
 
 def test_those_who_leave_are_counted_as_such(served: Served) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 from pathlib import Path
 from typing import Any
@@ -14,12 +15,14 @@ from click.testing import CliRunner
 
 from frspec import shipped
 from frspec.cli import threads
+from frspec.cli.options import draft_options, model_options, tree_options
 from frspec.cli.serve import SETTINGS, serve
 from frspec.errors import UserError
 from frspec.server.settings import Settings
 from tests.server.serve_process import ServeProcess, command
 from tests.shipped.conftest import write_target
 
+ROOT = Path(__file__).parents[2]
 PARAMS = [param for param in serve.params if param.name not in ("config", "threads")]
 OPTIONS = [param for param in PARAMS if isinstance(param, click.Option)]
 
@@ -147,6 +150,22 @@ def test_every_setting_has_an_option() -> None:
     assert {name: parsed()[name] for name in SETTINGS} == {
         name: () if name.startswith("allowed") else getattr(Settings(), name) for name in SETTINGS
     }
+
+
+def test_the_tables_of_the_document_are_those_options() -> None:
+    document = (ROOT / "docs" / "operating.md").read_text()
+    rows = re.findall(r"^\| `(--[a-z-]+)` \| (?:`([^`]*)`|on)? ?\|", document, re.MULTILINE)
+    shared = {param.name for stack in (draft_options, tree_options, model_options) for param in _options(stack)}
+    options = {param.opts[0]: param for param in OPTIONS if param.name not in shared}
+    assert {flag for flag, _ in rows} == set(options)
+    usual = parsed()
+    for flag, default in rows:
+        value = usual[str(options[flag].name)]
+        assert default == ("" if value in (None, (), False, True) else str(value)), flag
+
+
+def _options(stack: Any) -> list[click.Parameter]:
+    return click.command()(stack(lambda: None)).params
 
 
 def test_what_cannot_be_served_is_refused_before_the_model_is_loaded(tmp_path: Path) -> None:
