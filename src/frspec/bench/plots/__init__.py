@@ -1,4 +1,4 @@
-"""Pictures of results: the paper's main table, its ablation, its profile, and a roofline.
+"""Pictures of results: the paper's main table, its ablation, its profile, a roofline, servers under load.
 
 Knows: which kinds there are, matplotlib's way to a file. Does not know: how anything was measured. A new kind is a
 module here with a ``draw(results) -> Figure`` and one line in ``KINDS``.
@@ -21,6 +21,7 @@ KINDS = {
     "grid": "speed over draft vocabularies and shapes, the best framed",
     "profile": "where the time of a token goes",
     "roofline": "bytes read over time against what the memory gives",
+    "serving": "servers' throughput and times over the number of clients",
 }
 
 
@@ -45,6 +46,8 @@ def draw(kind: str, results: Sequence[Mapping[str, Any]], file: Path) -> None:
     """
     if kind != "roofline" and any("costs" in result for result in results):
         raise UserError(f"frspec bench micro measures no methods, so there is no {kind} to draw; use --kind roofline")
+    if kind != "serving" and any("servers" in result for result in results):
+        raise UserError(f"frspec bench serve measures servers, so there is no {kind} to draw; use --kind serving")
     from matplotlib import rc_context
 
     from frspec.bench.plots.style import SETTINGS

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from frspec.bench.serving.answers import read_stream
@@ -97,7 +97,8 @@ async def _get_ready(
         progress(f"loading {server.name}")
         try:
             await server.ready()
-            warm_up = Asking(asking.questions[:clients], asking.temperature, WARM_UP_TOKENS, asking.seed)
+            few, short = asking.questions[:clients], min(asking.max_tokens, WARM_UP_TOKENS)
+            warm_up = replace(asking, questions=few, max_tokens=short)
             for concurrency in {1, clients}:
                 await _ask_all(server, warm_up, concurrency)
         except UserError as error:
