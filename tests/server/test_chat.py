@@ -14,7 +14,8 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from frspec import LLM, SamplingParams, shipped
 from frspec.engine.service import Service
-from tests.server.conftest import idle, new_ids, said
+from frspec.server.settings import Settings
+from tests.server.conftest import client_of, idle, new_ids, said, served
 
 ASK = [{"role": "user", "content": "I would like to find a place to eat in San Jose."}]
 TALK = [
@@ -243,6 +244,16 @@ def test_ids_under_load_are_ids_alone(url: str, alone: LLM, demo: Service) -> No
 
     assert asyncio.run(all_at_once()) == expected
     idle(demo)
+
+
+def test_the_checkpoint_recommends_what_a_request_does_not_say(demo: Service, alone: LLM) -> None:
+    settings = Settings(served_model_names=("demo",), default_sampling={"temperature": 0.0, "max_tokens": 5})
+    with served(demo, settings) as url, client_of(url) as client:
+        expected = alone.chat(ASK, SamplingParams(temperature=0, max_tokens=5))[0].outputs[0].text
+        assert ask(client, max_tokens=openai.omit).choices[0].message.content == expected
+        warm = SamplingParams(temperature=1, seed=4, max_tokens=9)
+        answer = ask(client, max_tokens=9, temperature=1, seed=4)
+        assert answer.choices[0].message.content == alone.chat(ASK, warm)[0].outputs[0].text
 
 
 def test_a_stream_left_midway_frees_its_slot(client: openai.OpenAI, demo: Service) -> None:

@@ -105,6 +105,30 @@ def test_bodies_that_are_none(url: str, body: bytes) -> None:
     assert response.json()["error"]["message"]
 
 
+def nested(depth: int) -> dict[str, Any]:
+    schema: dict[str, Any] = {"type": "object"}
+    for _ in range(depth):
+        schema = {"type": "object", "properties": {"a": schema}}
+    return schema
+
+
+@pytest.mark.parametrize("depth", [50, 200, 400])
+def test_depths_are_refused_or_reached(client: openai.OpenAI, depth: int) -> None:
+    schema = nested(depth)
+    function = {"name": "f", "parameters": schema}
+    for more in (
+        {"response_format": {"type": "json_schema", "json_schema": {"name": "a", "schema": schema}}},
+        {"structured_outputs": {"json": schema}},
+        {"structured_outputs": {"regex": "(" * depth + "a" + ")" * depth}},
+        {"structured_outputs": {"json": {"enum": [float("nan")]}}},
+        {"tools": [{"type": "function", "function": function}], "tool_choice": "required"},
+        {"chat_template_kwargs": {"a": schema}},
+    ):
+        body = json.dumps({"messages": ASK, "max_tokens": 1, **more})
+        answer = httpx.post(f"{client.base_url}chat/completions", content=body, headers=JSON, timeout=30)
+        assert answer.status_code in (200, 400), (more, answer.text)
+
+
 def test_no_neutral_value_is_refused(client: openai.OpenAI) -> None:
     """What asks for nothing may be said, as many clients do."""
     nothing = {

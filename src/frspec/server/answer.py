@@ -5,11 +5,12 @@ Knows: when the answer begins and how it ends, well or not. Does not know: what 
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 import time
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Iterator, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, aclosing
 from typing import Any, ClassVar, Generic, TypeVar
 
 from fastapi import Request, Response
@@ -31,6 +32,7 @@ Choice = dict[str, Any]
 class Answer(ABC, Generic[B]):
     """The answer to one request."""
 
+    source: ClassVar[str]
     prefix: ClassVar[str]
     kind: ClassVar[str]
     chunk_kind: ClassVar[str]
@@ -86,29 +88,31 @@ class Answer(ABC, Generic[B]):
         if self.body.stream:
             events = self._events()
             return EventStream(await while_connected(self.request, anext(events)), events)
-        payload = await while_connected(self.request, self._collect())
-        return Response(dumps(payload), media_type="application/json")
+        return Response(await while_connected(self.request, self._collect()), media_type="application/json")
 
     def _running(self) -> AbstractAsyncContextManager[Running]:
         return running(self.serving, client_of(self.request), self.read, trace=self.body.speculation == "tree")
 
-    async def _collect(self) -> dict[str, Any]:
-        async with self._running() as run:
+    async def _collect(self) -> str:
+        async with self._running() as run, aclosing(run.follow()) as news:
             whole: dict[tuple[int, int], Delta] = {}
-            async for number, delta in run.follow():
+            async for number, delta in news:
                 _append(whole.setdefault((number, delta.index), Delta(delta.index)), delta)
-            choices = [
-                self.whole(run, number, number * self.n + delta.index, delta)
-                for (number, _), delta in sorted(whole.items())
-            ]
-            told = {} if self.body.speculation is None else {"speculation": counts(run.metrics())}
-            return {**self._head, "choices": choices, "usage": run.usage(), **self.besides(run), **told}
+            return await asyncio.to_thread(self._write, run, whole)  # log-probabilities can be a lot
+
+    def _write(self, run: Running, whole: Mapping[tuple[int, int], Delta]) -> str:
+        choices = [
+            self.whole(run, number, number * self.n + delta.index, delta)
+            for (number, _), delta in sorted(whole.items())
+        ]
+        told = {} if self.body.speculation is None else {"speculation": counts(run.metrics())}
+        return dumps({**self._head, "choices": choices, "usage": run.usage(), **self.besides(run), **told})
 
     async def _events(self) -> AsyncGenerator[bytes, None]:
         begun, left = False, 0
         try:
-            async with self._running() as run:
-                async for number, delta in run.follow():
+            async with self._running() as run, aclosing(run.follow()) as news:
+                async for number, delta in news:
                     if not begun:
                         begun, left = True, len(run.streams) * self.n
                         for choice, besides in self.opening(run):
@@ -157,7 +161,7 @@ class Answer(ABC, Generic[B]):
             asked = f" and max_tokens asks for {most}" if room > 0 else ""
             raise refuse(
                 f"the context holds {context} tokens, prompt and answer together; the prompt has {len(ids)}{asked}",
-                "max_tokens" if room > 0 else "prompt",
+                "max_tokens" if room > 0 else self.source,
                 "context_length_exceeded",
             )
         defaults = dict(self.serving.settings.default_sampling)

@@ -33,7 +33,8 @@ async def create_chat_completion(body: ChatRequest, request: Request) -> Respons
 class Chat(Answer[ChatRequest]):
     """The answer to a conversation."""
 
-    prefix, kind, chunk_kind = "chatcmpl", "chat.completion", "chat.completion.chunk"
+    source, prefix = "messages", "chatcmpl"
+    kind, chunk_kind = "chat.completion", "chat.completion.chunk"
 
     def __init__(self, serving: Serving, body: ChatRequest, request: Request) -> None:
         super().__init__(serving, body, request)

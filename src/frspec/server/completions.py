@@ -34,7 +34,8 @@ async def create_completion(body: CompletionRequest, request: Request) -> Respon
 class Completion(Answer[CompletionRequest]):
     """The texts that come after those of the request."""
 
-    prefix, kind, chunk_kind = "cmpl", "text_completion", "text_completion"
+    source, prefix = "prompt", "cmpl"
+    kind, chunk_kind = "text_completion", "text_completion"
 
     def __init__(self, serving: Serving, body: CompletionRequest, request: Request) -> None:
         super().__init__(serving, body, request)

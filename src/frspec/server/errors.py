@@ -71,6 +71,8 @@ def as_api_error(error: Exception) -> ApiError:
     if isinstance(error, UserError):
         named = re.match(r"(\w+)=|(messages\[\S*)", str(error))  # as SamplingParams and messages begin what they say
         return refuse(str(error), named[1] or named[2] if named else None)
+    if isinstance(error, RecursionError):
+        return refuse("the request is nested too deeply")
     if isinstance(error, UnicodeEncodeError):  # no text of the model's holds any
         return refuse("the request holds a lone surrogate (\\ud800 to \\udfff), which is not Unicode")
     log.error("a request failed: %s", type(error).__name__, exc_info=error)

@@ -6,8 +6,8 @@ Knows: the gate, the service, who is first. Does not know: what an answer looks 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,16 +38,17 @@ class Running:
         self._hidden = asked[0].hidden
         self.completion_tokens = 0
 
-    async def follow(self) -> AsyncIterator[tuple[int, Delta]]:
-        """What comes of every prompt, with the prompt's number."""
+    async def follow(self) -> AsyncGenerator[tuple[int, Delta], None]:
+        """What comes of every prompt, with the prompt's number; to be closed."""
         if len(self.streams) == 1:
             async for deltas in self.streams[0]:
                 for delta in self._saw(0, deltas):
                     yield 0, delta
             return
-        async for number, deltas in _merged(self.streams):
-            for delta in self._saw(number, deltas):
-                yield number, delta
+        async with aclosing(_merged(self.streams)) as merged:
+            async for number, deltas in merged:
+                for delta in self._saw(number, deltas):
+                    yield number, delta
 
     def _saw(self, number: int, deltas: Sequence[Delta]) -> Sequence[Delta]:
         self._watches[number].saw(deltas)
@@ -94,7 +95,7 @@ async def running(
             yield Running(asked, streams, watches)
 
 
-async def _merged(streams: Sequence[Stream]) -> AsyncIterator[tuple[int, list[Delta]]]:
+async def _merged(streams: Sequence[Stream]) -> AsyncGenerator[tuple[int, list[Delta]], None]:
     """All streams' deltas as they come. One that fails ends all."""
     waiting = {asyncio.ensure_future(anext(stream)): number for number, stream in enumerate(streams)}
     try:
@@ -111,3 +112,4 @@ async def _merged(streams: Sequence[Stream]) -> AsyncIterator[tuple[int, list[De
     finally:
         for task in waiting:
             task.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)

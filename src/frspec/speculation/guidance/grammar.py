@@ -67,7 +67,10 @@ def _json_grammar(schema: dict[str, Any]) -> str:
         raise UserError("structured_outputs.json has x-guidance, which could loosen the schema; leave it out")
     for part in _parts(schema):
         _check_distinct(part)
-    return LLMatcher.grammar_from_json_schema(text, overrides={"whitespace_pattern": WHITESPACE})
+    try:
+        return LLMatcher.grammar_from_json_schema(text, overrides={"whitespace_pattern": WHITESPACE})
+    except ValueError as error:  # llguidance reads no JSON that is nested more deeply than 128 levels
+        raise UserError(f"structured_outputs.json cannot be honoured: {error}") from error
 
 
 def _check_size(kind: str, text: str) -> None:
