@@ -48,18 +48,55 @@ def read_stream(exchange: Exchange) -> Answer:
         return Answer(exchange.sent, last=last, error=str(error))
 
 
-def read_whole(exchange: Exchange) -> bytes:
-    """The body of what came back.
+def read_whole(exchange: Exchange) -> tuple[int, bytes]:
+    """Status and body of what came back.
 
     Raises:
-        NoAnswer: when it is broken off, or its status is not 200.
+        NoAnswer: when it is broken off or no HTTP.
     """
-    return b"".join(data for _, data in _body(exchange))
+    status, pieces = _reply(exchange)
+    return status, b"".join(data for _, data in pieces)
+
+
+def events(exchange: Exchange) -> Iterator[tuple[float, dict[str, Any]]]:
+    """The JSON objects of a stream of events up to [DONE], with the time at which each was whole.
+
+    Raises:
+        NoAnswer: when there is no such stream, or at its end, when it is not whole.
+    """
+    status, pieces = _reply(exchange)
+    if status != 200:
+        raise NoAnswer(f"{status}: {_said(b''.join(data for _, data in pieces))}")
+    rest = b""
+    for time, data in pieces:
+        *whole, rest = (rest + data).replace(b"\r\n", b"\n").split(b"\n\n")
+        for event in whole:
+            payload = event.removeprefix(b"data:").strip()
+            if payload == b"[DONE]":
+                return
+            if event.startswith(b"data:"):
+                yield time, parse(payload)
+    raise NoAnswer("it ended without [DONE]")
+
+
+def parse(data: bytes) -> dict[str, Any]:
+    """A JSON object.
+
+    Raises:
+        NoAnswer: when it is none.
+    """
+    try:
+        value = json.loads(data)
+    except ValueError:
+        value = None
+    if not isinstance(value, dict):
+        raise NoAnswer(f"it wrote what is no answer: {data.decode(errors='replace').strip()[:SHOWN]!r}")
+    return value
 
 
 def _answer(exchange: Exchange) -> Answer:
     first, last, text, reason, tokens = None, exchange.sent, "", None, None
-    for time, event in _events(exchange):
+    for time, event in events(exchange):
         if "error" in event:
             raise NoAnswer(_said(event))
         for choice in event.get("choices", ()):
@@ -72,64 +109,36 @@ def _answer(exchange: Exchange) -> Answer:
     return Answer(exchange.sent, first, last, text, tokens, reason)
 
 
-def _events(exchange: Exchange) -> Iterator[tuple[float, dict[str, Any]]]:
-    """The JSON objects of a stream of events up to [DONE], with the time at which each was whole."""
-    rest = b""
-    for time, data in _body(exchange):
-        *whole, rest = (rest + data).replace(b"\r\n", b"\n").split(b"\n\n")
-        for event in whole:
-            payload = event.removeprefix(b"data:").strip()
-            if payload == b"[DONE]":
-                return
-            if event.startswith(b"data:"):
-                yield time, _object(payload)
-    raise NoAnswer("it ended without [DONE]")
-
-
-def _object(data: bytes) -> dict[str, Any]:
+def _reply(exchange: Exchange) -> tuple[int, list[tuple[float, bytes]]]:
+    """Status and the pieces of the body, with their times."""
+    status, pieces = 0, list[tuple[float, bytes]]()
     try:
-        value = json.loads(data)
-    except ValueError:
-        value = None
-    if not isinstance(value, dict):
-        raise NoAnswer(f"it wrote what is no answer: {data.decode(errors='replace').strip()[:SHOWN]!r}")
-    return value
-
-
-def _body(exchange: Exchange) -> Iterator[tuple[float, bytes]]:
-    """The pieces of an answer's body, once its status has turned out to be 200."""
-    status, refusal = 0, b""
-    for time, event in _messages(exchange):
-        if isinstance(event, h11.Response):
-            status = event.status_code
-        elif isinstance(event, h11.Data) and status == 200:
-            yield time, bytes(event.data)
-        elif isinstance(event, h11.Data):
-            refusal += event.data
-        elif isinstance(event, h11.EndOfMessage):
-            if status != 200:
-                raise NoAnswer(f"{status}: {_said(refusal)}")
-            return
+        for time, event in _messages(exchange):
+            if isinstance(event, h11.Response):
+                status = event.status_code
+            elif isinstance(event, h11.Data):
+                pieces.append((time, bytes(event.data)))
+            elif isinstance(event, h11.EndOfMessage):
+                return status, pieces
+    except h11.RemoteProtocolError as error:
+        raise NoAnswer(f"it broke off or is no HTTP ({error})") from error
     raise NoAnswer(exchange.error or "it broke off")
 
 
 def _messages(exchange: Exchange) -> Iterator[tuple[float, h11.Event]]:
     connection = exchange.connection
-    try:
-        for time, piece in [*exchange.pieces, (exchange.sent, b"")]:  # at last: the connection's end
-            if piece or exchange.error is None:
-                connection.receive_data(piece)
-            while isinstance(event := connection.next_event(), h11.Event):
-                yield time, event
-    except h11.RemoteProtocolError as error:
-        raise NoAnswer(f"it broke off or is no HTTP ({error})") from error
+    for time, piece in [*exchange.pieces, (exchange.sent, b"")]:  # at last: the connection's end
+        if piece or exchange.error is None:
+            connection.receive_data(piece)
+        while isinstance(event := connection.next_event(), h11.Event):
+            yield time, event
 
 
 def _said(answer: bytes | dict[str, Any]) -> str:
     """What an error says, of OpenAI's shape or another; of several lines the first."""
     if isinstance(answer, bytes):
         try:
-            answer = _object(answer)
+            answer = parse(answer)
         except NoAnswer:
             answer = {"error": answer.decode(errors="replace").strip()}  # type: ignore[union-attr]
     error = answer.get("error", answer)

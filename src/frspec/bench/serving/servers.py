@@ -6,7 +6,6 @@ Knows: addresses, processes, when a server is ready, what its counters are calle
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import socket
 import sys
@@ -19,7 +18,7 @@ from typing import Any
 from prometheus_client.parser import text_string_to_metric_families
 
 from frspec.bench.peers.process import Process
-from frspec.bench.serving.answers import NoAnswer, read_whole
+from frspec.bench.serving.answers import NoAnswer, parse, read_whole
 from frspec.bench.serving.client import Client
 from frspec.errors import UserError
 
@@ -125,19 +124,16 @@ class Server:
             await asyncio.sleep(LOOK_SECONDS)
 
     async def _json(self, path: str) -> dict[str, Any]:
-        try:
-            value = json.loads(read_whole(await self.client.ask(path)))
-        except ValueError as error:
-            raise NoAnswer(str(error)) from error
-        if not isinstance(value, dict):
-            raise NoAnswer(f"{path} is no object")
-        return value
+        status, body = read_whole(await self.client.ask(path))
+        if status != 200:
+            raise NoAnswer(f"status {status}")
+        return parse(body)
 
     async def _families(self) -> dict[str, float]:
         """The sums of its counters and gauges by family, none if it has no metrics."""
         try:
-            text = read_whole(await self.client.ask("/metrics")).decode()
-            families = list(text_string_to_metric_families(text))
+            _, body = read_whole(await self.client.ask("/metrics"))
+            families = list(text_string_to_metric_families(body.decode()))
         except ValueError:
             return {}
         return {
