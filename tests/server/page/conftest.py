@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from starlette.types import Receive, Scope, Send
 
 from tests.server.page.mock import Mock
 
@@ -27,11 +28,24 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
+@pytest.fixture(scope="session")
+def house() -> Iterator[list[Mock]]:
+    """One server for all tests; who lives in it last answers."""
+    mocks = [Mock()]
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await mocks[-1].app(scope, receive, send)
+
+    with mocks[0].serve(app):
+        yield mocks
+
+
 @pytest.fixture
-def mock() -> Iterator[Mock]:
+def mock(house: list[Mock]) -> Mock:
     mock = Mock()
-    with mock.serve():
-        yield mock
+    mock.url = house[0].url
+    house.append(mock)
+    return mock
 
 
 @pytest.fixture
