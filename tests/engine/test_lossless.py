@@ -187,10 +187,10 @@ def test_random_weights(random_llm: LLM) -> None:
             assert ids(random_llm.with_draft(drafter).generate(prompts, params)) == ids(expected)
 
 
-def eagle_of(llm: LLM) -> Drafter:
+def eagle_of(llm: LLM, rows: int = 30) -> Drafter:
     target = llm.engine.target
     head = EagleHead(*new_head(target, torch.Generator().manual_seed(3)), target)
-    return EagleDrafter(head, DraftHead.of(target, cut(llm.config.vocab_size, 30)), SHAPES[3])
+    return EagleDrafter(head, DraftHead.of(target, cut(llm.config.vocab_size, rows)), SHAPES[3])
 
 
 def cut(size: int, rows: int) -> DraftVocabulary:

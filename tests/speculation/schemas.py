@@ -19,8 +19,8 @@ PATTERNS = [
 def random_schema(seed: int) -> dict[str, Any]:
     """One of many, the same for a seed."""
     rng = Random(seed)
-    defs = {"leaf": _scalar(rng), "node": _object(rng, 2)}
-    if rng.random() < 0.3:  # a list that may go on: at temperature 1 it ends after a few
+    defs = {"leaf": _scalar(rng), "node": _scalar(rng)}
+    if rng.random() < 0.5:  # a list that may go on: at temperature 1 it ends after a few
         defs["node"] = {
             "type": "object",
             "properties": {
@@ -55,7 +55,12 @@ def _any_of(rng: Random, depth: int) -> dict[str, Any]:
 def _object(rng: Random, depth: int) -> dict[str, Any]:
     names = rng.sample(WORDS, rng.randint(1, 4))
     if rng.random() < 0.15:
-        return {"type": "object", "additionalProperties": _scalar(rng), "maxProperties": rng.randint(1, 2)}
+        return {
+            "type": "object",
+            "patternProperties": {"^[a-z]{1,4}$": _scalar(rng)},
+            "additionalProperties": False,
+            "maxProperties": rng.randint(1, 2),
+        }
     return {
         "type": "object",
         "properties": {name: _any(rng, depth - 1) for name in names},
