@@ -227,6 +227,22 @@ def test_values_of_qwen3_coder_have_the_types_of_the_schema() -> None:
     }  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        None, [], {"properties": 3}, {"properties": {"a": 3}},
+        {"properties": {"a": {"type": 3, "anyOf": 4, "enum": 5}}},
+        {"properties": {"a": {"$ref": "#/$defs/A"}}, "$defs": [1]},
+        {"properties": {"a": {"$ref": "#/$defs/A"}}, "$defs": {"A": {"$ref": "#/$defs/A"}}},
+        {"properties": {"a": {"$ref": "#/$defs/A"}}, "$defs": {"A": {"anyOf": [{"$ref": "#/$defs/A"}] * 1000}}},
+    ],
+)  # fmt: skip
+def test_schemas_that_are_none_say_nothing(parameters: object) -> None:
+    tools = [{"type": "function", "function": {"name": "f", "parameters": parameters}}]
+    text = "<tool_call>\n<function=f>\n<parameter=a>\n12\n</parameter>\n</function>\n</tool_call>"
+    assert calls(read(FORMAT["qwen3_coder"], text, tools=tools)) == [("f", '{"a": "12"}')]
+
+
 def test_python_values_become_json() -> None:
     text = r"""[f(a=[1, -2.5, (3,)], b={'x': None, 'y': true}, c='a)b\'', d="\ud83d\ude00", e=False, f=null)]"""
     events = read(FORMAT["pythonic"], text)

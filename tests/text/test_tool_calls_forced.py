@@ -188,8 +188,12 @@ def test_what_cannot_be_guaranteed_is_refused() -> None:
     assert "must be of type object" in refused("hermes", [tool("f", {}, type="array")], "required")
     long = [tool("f", {"a": {"type": "string", "minLength": 3}})]
     assert "the schema of f.a" in refused("qwen3_coder", long, "required")
-    assert "parameters of function f use minProperties" in refused(
+    assert "parameters of function f use 'minProperties'" in refused(
         "qwen3_coder", [tool("f", {}, minProperties=1)], "required"
     )
+    both = [tool("f", {"a": {"type": "string", "anyOf": [{"type": "null"}]}})]
+    assert "the schema of f.a" in refused("qwen3_coder", both, "required")
+    assert "use 'a>b'" in refused("qwen3_coder", [tool("f", {"a>b": {}})], "required")
+    assert "the schema of f.a" in refused("qwen3_coder", [tool("f", {"a": False})], "required")
     either = [tool("f", {"a": {"type": ["string", "integer"]}})]
     assert "the schema of f.a" in refused("qwen3_coder", either, "required")

@@ -56,7 +56,7 @@ class ToolParser(ABC):
         self._open = False  # a call has been sent, its arguments not to the end
         self._space = ""  # may belong to a call that comes
         self._after_call = False
-        self._removing = self._remove(Markers(self._hidden - set(self.markers)))
+        self._removing = self._remove(markers(*sorted(self._hidden - set(self.markers))))
         self._reading = self._read()
 
     def push(self, text: str) -> list[Event]:
@@ -131,7 +131,7 @@ class ToolParser(ABC):
 
     def _finish(self) -> None:
         """What has been read of the call is sound, its arguments whole: nothing that follows can undo it."""
-        if self._eager and not self._held:
+        if self._eager:
             self._open = False
             self._in.record()
 

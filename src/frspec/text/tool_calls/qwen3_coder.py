@@ -15,7 +15,7 @@ from frspec.text.tool_calls.incoming import Reading, markers
 from frspec.text.tool_calls.parser import ToolParser
 from frspec.text.tool_calls.qwen3_coder_grammar import CLOSE, OPEN, grammar_of
 from frspec.text.tool_calls.qwen3_coder_grammar import END as PARAMETER_END
-from frspec.text.tool_calls.schema_types import types_of
+from frspec.text.tool_calls.schema_types import fields, types_of
 from frspec.text.tool_calls.tool_format import ToolFormat
 
 FUNCTION, FUNCTION_END = "<function=", "</function>"
@@ -39,8 +39,8 @@ class Qwen3CoderParser(ToolParser):
         if not name:
             return False
         self._start(name)
-        parameters = self._functions.get(name, {}).get("parameters") or {}
-        schemas = parameters.get("properties", {})
+        parameters = self._functions.get(name, {}).get("parameters")
+        schemas = fields(fields(parameters).get("properties"))
         between = "{"
         while True:
             yield from self._in.skip_space()

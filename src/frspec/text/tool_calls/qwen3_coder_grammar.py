@@ -12,11 +12,11 @@ from typing import Any
 from frspec.errors import UserError
 from frspec.text.tokenizer import Tokenizer
 from frspec.text.tool_calls import grammar
-from frspec.text.tool_calls.schema_types import resolve, types_of
+from frspec.text.tool_calls.schema_types import alternatives, fields, items, resolve, types_of
 from frspec.text.tool_calls.tool_format import Wanted
 
 OPEN, CLOSE = "<tool_call>", "</tool_call>"
-END = "</parameter>"
+END, LINE = "</parameter>", "\n"
 REMARKS = {"title", "description", "default", "examples", "deprecated"}
 OF_OBJECTS = {"type", "properties", "required", "additionalProperties", "$defs", "definitions", "$schema"} | REMARKS
 # Any text up to the first end tag, which a line break comes before.
@@ -45,10 +45,11 @@ def _function(number: int, function: Mapping[str, Any], wanted: Wanted) -> str:
     root: dict[str, Any] = (
         grammar.parameters(function) if function["name"] in wanted.strict else {"additionalProperties": True}
     )
-    properties, required = root.get("properties", {}), set(root.get("required", ()))
-    if unknown := (set(root) - OF_OBJECTS) | (required - set(properties)):
+    properties, required = fields(root.get("properties")), set(map(str, items(root.get("required"))))
+    odd = {key for key in properties if ">" in key or "\n" in key}  # the tag ends there
+    if unknown := (set(root) - OF_OBJECTS) | (required - set(properties)) | odd:
         raise UserError(
-            f"the parameters of function {function['name']} use {sorted(unknown)[0]}, which calls in the format "
+            f"the parameters of function {function['name']} use {sorted(unknown)[0]!r}, which calls in the format "
             "qwen3_coder cannot be guaranteed to satisfy"
         )
     names = [f"parameter_{number}_{i}" + ("" if key in required else "?") for i, key in enumerate(properties)]
@@ -57,7 +58,7 @@ def _function(number: int, function: Mapping[str, Any], wanted: Wanted) -> str:
     rules = [f"function_{number}: {body}"]
     for i, (key, schema) in enumerate(properties.items()):
         value = _value(schema, root, f"{function['name']}.{key}")
-        rules.append(f"parameter_{number}_{i}: {grammar.literal(f'<parameter={key}>{chr(10)}')} {value}")
+        rules.append(f"parameter_{number}_{i}: {grammar.literal(f'<parameter={key}>{LINE}')} {value}")
     return "\n".join(rules)
 
 
@@ -65,18 +66,19 @@ def _value(schema: Any, root: Mapping[str, Any], where: str) -> str:
     types = types_of(schema, root)
     if "string" not in types:
         definitions = {key: root[key] for key in ("$defs", "definitions") if key in root}
-        return f"({grammar.schema({**definitions, **schema})}) {grammar.literal(f'{chr(10)}{END}{chr(10)}')}"
-    schema = resolve(schema, root)
-    if not isinstance(schema, dict) or (types <= {"string", "null"} and _says_no_more(schema, root)):
+        return f"({grammar.schema({**definitions, **schema})}) {grammar.literal(f'{LINE}{END}{LINE}')}"
+    if types <= {"string", "null"} and _says_no_more(schema, root):
         return "ANY"
-    values = schema.get("enum", [schema["const"]] if "const" in schema else [])
+    schema = fields(resolve(schema, root))
+    values = [schema["const"]] if "const" in schema else items(schema.get("enum"))
     if values and all(isinstance(value, str) and END not in value for value in values):
-        return "(" + " | ".join(grammar.literal(f"{value}\n{END}\n") for value in values) + ")"
+        return "(" + " | ".join(grammar.literal(f"{value}{LINE}{END}{LINE}") for value in values) + ")"
     raise UserError(f"calls in the format qwen3_coder cannot be guaranteed to satisfy the schema of {where}")
 
 
 def _says_no_more(schema: Any, root: Mapping[str, Any]) -> bool:
     """Whether any text satisfies the schema of a string, maybe null."""
-    schema = resolve(schema, root)
-    branches = schema.get("anyOf", [])
-    return set(schema) <= {"type", "anyOf"} | REMARKS and all(_says_no_more(one, root) for one in branches)
+    return all(
+        part is True or (isinstance(part, dict) and set(part) - REMARKS in (set(), {"type"}, {"anyOf"}))
+        for part in alternatives(schema, root)
+    )
