@@ -201,3 +201,20 @@ def test_a_text_that_changes() -> None:
 def test_a_drafter_that_knows_when_it_is_right() -> None:
     """Ending chains where the guess is poor beats every fixed length."""
     assert controlled(World(lambda _: 0.6, insight=0.9)) > 1.05 * max(fixed(World(lambda _: 0.6)).values())
+
+
+def test_beside_a_prompt_a_row_costs_what_its_arithmetic_does() -> None:
+    """Where drafts win because a pass costs the same with a few rows more, they don't in a pass that is full anyway."""
+    for last_row, pays in ((0.01, True), (1.0, False)):
+        costs = Costs(
+            target=((1, 2.0), (33, 2.3), (34, 2.3 + last_row)), pick=0.01, noisy_pick=0.01,
+            layer=((1, 0.05),), heads={10: ((1, 0.05),), 100: ((1, 0.9),)}, noise={10: 0.0, 100: 0.0},
+        )  # fmt: skip
+        world, controller = World(lambda _: 0.8), Controller(costs, Chains(), VOCAB)  # type: ignore[arg-type]
+        state = DraftState([COMMON], 0, 0.0, room=1000)
+        for _ in range(300):
+            plan = controller.plan([state])
+            controller.learn([world.round(state, plan)[0]], plan, None)
+        assert sum(controller.plan([state]) is not None for _ in range(100)) > 90
+        beside = sum(controller.plan([state], beside=64) is not None for _ in range(100))
+        assert beside > 90 if pays else beside == 0

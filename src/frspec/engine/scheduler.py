@@ -39,8 +39,8 @@ class Scheduler:
     """``waiting`` requests become ``running`` ones, and those are retired.
 
     max_num_seqs: slots. budget: bytes for caches, kept ones among them; None for no limit. One text alone may always
-    run. kept: finished texts whose caches are kept. chunk: prompt tokens in one pass; beside: as many while others are
-    being written, for whom every pass would otherwise take as long as a chunk.
+    run. kept: finished texts whose caches are kept. chunk: prompt tokens in one pass; beside: as many of each prompt
+    while others are being written, for whom every pass would otherwise take as long as a chunk.
     """
 
     def __init__(self, target: Decoder, max_num_seqs: int, budget: int | None, kept: int, chunk: int, beside: int):
@@ -93,7 +93,8 @@ class Scheduler:
     def chunks(self) -> Iterator[tuple[Request, int]]:
         """How many tokens of which prompt to read in this pass: those that need little get it, others like shares."""
         reading = [request for request in self.running if request.unread > 0]
-        left = self.chunk if len(reading) == len(self.running) else self.beside
+        alone = len(reading) == len(self.running)
+        left = self.chunk if alone else min(self.chunk, self.beside * len(reading))
         for place, request in enumerate(sorted(reading, key=lambda request: request.unread)):
             count = min(request.unread, -(-left // (len(reading) - place)))
             left -= count

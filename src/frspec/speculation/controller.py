@@ -97,8 +97,8 @@ class Controller:
         self._age = self._rounds = self._revisions = self._trials = 0
         self._unchecked, self._news, self._drafted_from = 0, True, self._level(None)
 
-    def plan(self, states: Sequence[DraftState]) -> Plan | None:
-        """For the next round of ``states``, or None to decode plainly."""
+    def plan(self, states: Sequence[DraftState], beside: int = 0) -> Plan | None:
+        """For the next round of ``states``, or None to decode plainly. beside: rows of prompts that share the pass."""
         noisy = any(state.temperature > 0 for state in states)
         texts = [self._habits(state) for state in states]
         self._age += 1
@@ -109,13 +109,24 @@ class Controller:
             self._revise(texts, noisy)
         if self._promise.plan is None:
             self._rest -= len(states)
-            return self._trial if self._rest < 0 else None
+            return self._trial if self._rest < 0 and beside == 0 else None
         self._unchecked += 1
         close = self._promise.rate < CLOSE * self._plain.rate
         if self._unchecked > (SELDOM if not close else CHECK if self._pace[False].known else FIRST_CHECKS):
             self._unchecked = 0
             return None
-        return self._promise.plan
+        return self._promise.plan if beside == 0 or self._pays_beside(beside, noisy) else None
+
+    def _pays_beside(self, rows: int, noisy: bool) -> bool:
+        """Whether the plan is worth its time in a pass that is long anyway, where a row costs what its arithmetic does:
+        against what the same tokens would take in rounds of their own."""
+        promise, batch = self._promise, self._batch
+        assert promise.plan is not None
+        shape, size = promise.plan.shape, promise.plan.rows
+        nodes = min(shape.nodes, ceil(2 * promise.tokens / batch))  # chains end early
+        seconds = self.costs.verify(rows + batch * (1 + nodes)) - self.costs.verify(rows + batch)
+        seconds += min(shape.depth, nodes) * self.costs.draft(batch * shape.width, size, noisy)
+        return (promise.tokens - batch) / promise.rate > seconds * promise.factor
 
     def _is_for_others(self, noisy: bool) -> bool:
         """Whether the plan was made for other temperatures, or for a batch of quite another size."""
