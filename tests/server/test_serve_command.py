@@ -219,5 +219,6 @@ def test_the_whole_way(model: Path, tmp_path: Path) -> None:
         assert 'vllm:generation_tokens_total{engine="0",model_name="one"} 10.0' in server.http.get("/metrics").text
         server.signal()
         assert server.end() == 0
+        assert [line.split()[1] for line in server.said] == ["loaded;", "serving"], "and no warning"
         assert "secret" not in "".join(server.said)
         assert "once" not in "".join(server.said), "no request's text is logged unless asked"

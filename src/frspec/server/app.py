@@ -37,7 +37,6 @@ def make_app(service: Service, settings: Settings) -> FastAPI:
         description="OpenAI's API for text, by lossless speculative decoding.",
         docs_url=None,  # its pages load scripts from elsewhere
         redoc_url=None,
-        root_path=settings.root_path,
     )
     add_security(app, settings)
     add_errors(app)

@@ -62,7 +62,7 @@ def run(app: FastAPI, service: Service, settings: Settings, place: socket.socket
     """
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("frspec").setLevel(logging.INFO)
-    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
+    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # else every piece of garbage is a line
     logging.getLogger("uvicorn.access").setLevel(logging.INFO)
     if not settings.api_keys and not is_loopback(settings.host):
         _say(f"warning: {settings.host} is open to the network and no --api-key is set: whoever reaches it may use it")
