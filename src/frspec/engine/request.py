@@ -46,7 +46,9 @@ class Request:
         self.eos_ids = frozenset() if params.ignore_eos else frozenset(eos_ids)
         stop_ids = self.eos_ids | set(params.stop_token_ids)
         self.sampler = Sampler(params, seed, prompt_ids, sorted(stop_ids), bad_word_ids, guide)
-        self.draft = DraftState(self.tokens, seed, 0.0 if params.greedy else params.temperature)
+        self.draft = DraftState(
+            self.tokens, seed, 0.0 if params.greedy else params.temperature, guided=guide is not None
+        )
         self.cache: KVCache | None = None
         self.cached, self.opened, self.client = 0, False, ""
         self.metrics = RequestMetrics()

@@ -197,9 +197,9 @@ class Controller:
         return self._sizes.index(rows) if rows is not None else max(0, len(self._sizes) - 1)
 
     def _judge(self, verdict: Verdict) -> None:
-        """Note of every token whether it was among the guesses."""
-        noisy = verdict.state.temperature > 0
-        own, everyone = self._habits(verdict.state), self._all[noisy]
+        """Note of every token whether it was among the guesses; for other texts too, unless a grammar had its say."""
+        noisy, own = verdict.state.temperature > 0, self._habits(verdict.state)
+        told = [own] if verdict.state.guided else [own, self._all[noisy]]
         guesses, surety = verdict.state.guesses, self._surety[noisy]
         below = {} if guesses else _children(verdict.tree)
         for place, token in enumerate(verdict.emitted):
@@ -210,10 +210,12 @@ class Controller:
             elif found := below.get(verdict.path[place]):
                 children = len(found)
                 rank = found.index(verdict.path[place + 1]) if place + 1 < len(verdict.path) else None
-            for acceptance in (own, everyone):
+            for acceptance in told:
                 acceptance.note(place + 1, children, rank, self._levels[token], self._drafted_from)
-            if guesses and children:
+            if guesses and children and not verdict.state.guided:
                 surety.note(guesses[place][1], rank == 0)
+            if guesses and rank is None:
+                del guesses[place + 1 :]  # guesses behind a wrong one say nothing of what a grammar forced there
         verdict.state.guesses = []
 
     def _revise(self, texts: Sequence[Acceptance], noisy: bool) -> None:
