@@ -58,9 +58,10 @@ def test_a_key_is_asked_for_and_kept_in_the_tab(page: Page, mock: Mock) -> None:
     mock.key = "secret"
     page.reload()
     field = page.get_by_label("API key")
+    expect(page.locator("#key-problem")).to_have_text("")
     field.fill("wrong")
     page.keyboard.press("Enter")
-    expect(page.get_by_text("Invalid API key.")).to_be_visible()
+    expect(page.locator("#key-problem")).to_have_text("The server does not know this key.")
     field.fill("two words")
     page.keyboard.press("Enter")
     expect(page.get_by_text("A key is made of")).to_be_visible()

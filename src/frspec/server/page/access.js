@@ -1,5 +1,5 @@
 // Getting in: which model answers here, and the key where one is asked for.
-import { ApiError, model, setKey } from "./api.js";
+import { ApiError, hasKey, model, setKey } from "./api.js";
 import { askForKey } from "./key.js";
 import { notify } from "./notices.js";
 
@@ -23,7 +23,7 @@ export async function withKey(work) {
       return await work();
     } catch (error) {
       if (error.status !== 401) throw error;
-      const key = await askForKey(error.message);
+      const key = await askForKey(hasKey() ? "The server does not know this key." : "");
       if (key === null) throw error;
       setKey(key);
     }

@@ -11,6 +11,8 @@ function read() {
   }
 }
 
+export const hasKey = () => key !== "";
+
 export function setKey(value) {
   key = value;
   try {

@@ -1,5 +1,6 @@
 // A verified tree as SVG. Knows: nodes, where they go, how wide a label is. Does not know: where the tree came from.
 import { DEPTHS } from "./answer.js";
+import { placeRows } from "./rows.js";
 import { visible } from "./visible.js";
 
 const SVG = "http://www.w3.org/2000/svg";
@@ -7,6 +8,7 @@ const ROW = 27;
 const HEIGHT = 20;
 const GAP = 26; // between a column and the next
 const PADDING = 7;
+const CORNER = 6; // radius where a line turns
 const pen = document.createElement("canvas").getContext("2d");
 
 // The tree of one round in `place`; `own` is the text of the target's own token that followed, if it is known.
@@ -23,7 +25,7 @@ export function draw(place, round, own) {
   place.replaceChildren(svg);
 }
 
-// Every node with its column (depth) and row. What was accepted goes straight along the top, as the text reads.
+// Every node with its place. What was accepted goes straight along the top, as the text reads.
 function layout(round, own) {
   const accepted = new Set(round.path);
   const nodes = round.tokens.map((id, index) => ({
@@ -42,22 +44,13 @@ function layout(round, own) {
   const guessed = parent.children.find(({ id }) => id === round.emitted.at(-1));
   const last = guessed ?? { label: own ? visible(own) : "…", depth: parent.depth + 1, children: [], parent };
   Object.assign(last, { accepted: true, kind: "own" });
-  if (!guessed) parent.children.push(last), nodes.push(last);
+  if (!guessed) {
+    parent.children.push(last);
+    nodes.push(last);
+  }
   placeRows(nodes[0]);
   placeColumns(nodes);
   return nodes;
-}
-
-// A first child stays in its parent's row; every other begins a new one. No recursion: a chain may be long.
-function placeRows(root) {
-  let rows = 1;
-  const stack = [[root, 0]];
-  while (stack.length) {
-    const [node, row] = stack.pop();
-    node.row = row ?? rows++;
-    const children = [...node.children].sort((a, b) => b.accepted - a.accepted);
-    children.reverse().forEach((child, index) => stack.push([child, index === children.length - 1 ? node.row : null]));
-  }
 }
 
 function placeColumns(nodes) {
@@ -76,7 +69,8 @@ function placeColumns(nodes) {
 function edge({ parent, x, y, accepted, depth, kind }) {
   const from = parent.x + parent.width;
   const bend = x - GAP / 2;
-  const path = parent.y === y ? `M${from} ${y}H${x}` : `M${from} ${parent.y}H${bend - 6}C${bend + 2} ${parent.y} ${bend - 8} ${y} ${bend + 6} ${y}H${x}`;
+  const down = `M${from} ${parent.y}H${bend - CORNER}q${CORNER} 0 ${CORNER} ${CORNER}V${y - CORNER}q0 ${CORNER} ${CORNER} ${CORNER}H${x}`;
+  const path = parent.y === y ? `M${from} ${y}H${x}` : down;
   return create("path", { d: path, class: names("edge", accepted, depth, kind) });
 }
 
