@@ -56,8 +56,11 @@ class Client:
         self._headers = [("Host", parts.netloc.rpartition("@")[2]), ("Connection", "close")]
         self._headers += [] if key is None else [("Authorization", f"Bearer {key}")]
 
-    async def ask(self, path: str, body: Mapping[str, Any] | None = None) -> Exchange:
-        """POST ``body`` as JSON, or GET; everything until the server closes the connection."""
+    async def ask(self, path: str, body: Mapping[str, Any] | None = None, pause: float = 0.0) -> Exchange:
+        """POST ``body`` as JSON, or GET; everything until the server closes the connection.
+
+        pause: seconds for which nothing is read after the first piece.
+        """
         connection = h11.Connection(h11.CLIENT, max_incomplete_event_size=1 << 24)
         message = self._message(connection, path, b"" if body is None else json.dumps(body).encode())
         exchange, writer = Exchange(perf_counter(), connection), None
@@ -68,6 +71,8 @@ class Client:
                 writer.write(message)
                 while piece := await reader.read(PIECE):
                     exchange.pieces.append((perf_counter(), piece))
+                    if pause and len(exchange.pieces) == 1:
+                        await asyncio.sleep(pause)
         except TimeoutError:
             exchange.error = f"no end within {self._seconds:g} s"
         except OSError as error:
