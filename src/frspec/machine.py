@@ -1,10 +1,11 @@
 """What a program can know of the machine it runs on.
 
-Knows: the processor's name, the cores, where a user's caches belong. Does not know: devices, what is kept there.
+Knows: the processor's name, cores, memory, where a user's caches belong. Does not know: devices, what is kept there.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
 from pathlib import Path
@@ -23,6 +24,22 @@ def processor() -> str:
 def cores() -> int:
     """How many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def free_memory() -> int | None:
+    """Bytes that programs may still take without others' being swapped out, a container's limit counted; None where the
+    system does not say."""
+    listing, group = Path("/proc/meminfo"), Path("/sys/fs/cgroup")
+    if not listing.exists():
+        return None
+    line = next((line for line in listing.read_text().splitlines() if line.startswith("MemAvailable:")), None)
+    if line is None:
+        return None
+    free = int(line.split()[1]) * 1024
+    with contextlib.suppress(OSError, ValueError):  # no container, or no limit
+        limit, used = (int((group / name).read_text()) for name in ("memory.max", "memory.current"))
+        free = min(free, max(0, limit - used))
+    return free
 
 
 def cache_folder() -> Path:

@@ -1,5 +1,6 @@
 """Slots, turns, the caches' budget, shared prefixes: none of them changes a text."""
 
+import os
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -12,6 +13,7 @@ from frspec.engine.line import Line
 from frspec.engine.prefixes import Prefixes
 from frspec.engine.request import Request
 from frspec.errors import UserError
+from frspec.machine import free_memory
 from frspec.speculation.drafters.base import Drafter
 from tests.engine.conftest import GREEDY, PROMPTS, WARM, ids
 from tests.engine.test_prefixes import drafters
@@ -118,8 +120,28 @@ def test_growing_texts_are_interrupted_and_go_on(plain: LLM, monkeypatch: pytest
 def test_one_text_too_long_for_the_budget_is_refused_beforehand(plain: LLM, stories: object) -> None:
     row = plain.engine.scheduler.row_bytes
     with pytest.raises(UserError, match="max_model_len of at most 100"):
-        LLM(str(stories), kv_cache_memory_bytes=100 * row)
-    LLM(str(stories), kv_cache_memory_bytes=100 * row, max_model_len=100)
+        LLM(str(stories), kv_cache_memory_bytes=100 * row, max_model_len=101)
+    for kind in (0, -1):
+        with pytest.raises(UserError, match="at least 1"):
+            LLM(str(stories), kv_cache_memory_bytes=kind)
+    assert LLM(str(stories), kv_cache_memory_bytes=100 * row, max_model_len=100).max_model_len == 100
+
+
+def test_the_context_is_what_the_budget_holds(
+    plain: LLM, stories: object, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    row = plain.engine.scheduler.row_bytes
+    assert LLM(str(stories), kv_cache_memory_bytes=100 * row).max_model_len == 100
+    assert "no text may be longer" in caplog.text
+    for free, length in ((200 * row, 100), (10**12, plain.max_model_len), (None, plain.max_model_len)):
+        monkeypatch.setattr("frspec.engine.budget.free_memory", lambda free=free: free)
+        assert LLM(str(stories), kv_cache_memory_bytes="auto").max_model_len == length
+
+
+def test_free_memory_is_some_of_what_the_machine_has() -> None:
+    found = free_memory()
+    if found is not None:
+        assert 0 < found <= os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def test_kept_caches_make_way(plain: LLM) -> None:

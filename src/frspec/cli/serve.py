@@ -56,6 +56,7 @@ def serve(model: str, **options: Any) -> None:
     settings = _with_defaults(settings, model, revision, generation)
     place = bind(settings)
     options = with_tuned(model, with_own_draft(model, options), greedy=False)
+    options["kv_cache_memory_bytes"] = options["kv_cache_memory_bytes"] or "auto"
     llm = LLM(model, **options)
     if template is not None:
         llm.get_tokenizer().use_chat_template(template)

@@ -75,7 +75,7 @@ def serving_options(command: Command) -> Command:
         click.option("--max-num-batched-tokens", type=COUNT, default=512, show_default=True, metavar="N",
                      help="Prompt tokens in one pass."),
         click.option("--kv-cache-memory-bytes", type=COUNT, metavar="N",
-                     help="Of all texts' caches; those that do not fit wait. No limit if left out."),
+                     help="Of all texts' caches; those that do not fit wait. If left out, half of what is free."),
         click.option("--enable-prefix-caching/--no-enable-prefix-caching", default=True, show_default=True,
                      help="Keep caches for prompts that begin alike, such as a conversation's next turn."),
         click.option("--seed", type=int, metavar="N", help="Makes the seeds of requests without one reproducible."),

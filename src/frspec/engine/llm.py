@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from frspec import hub
+from frspec.engine.budget import Budget, budget_bytes, fitting_length
 from frspec.engine.controlling import make_controller
 from frspec.engine.drafting import make_drafter
 from frspec.engine.engine import Engine
@@ -51,7 +52,8 @@ class LLM:
     max_model_len: prompt and output together. max_num_batched_tokens: prompt tokens in one pass.
     draft_quantize: "int8" for a drafter of 8-bit integers, whatever the target is made of.
     kv_cache_memory_bytes: what the caches of all texts may take; those that don't fit wait, or are interrupted and go
-    on later, with the same text. None for no limit.
+    on later, with the same text. "auto": half of what is free once the models are loaded, and if that does not hold a
+    text of the model's full length, no text is so long. None for no limit.
     enable_prefix_caching: keep the caches of the last few texts for prompts that begin alike, such as a conversation's
     next turn. seed: makes the seeds of requests that have none reproducible. exact: run the target so that every row is
     bit for bit the same in any company: slower, and bitwise lossless in every dtype.
@@ -85,7 +87,7 @@ class LLM:
         enable_prefix_caching: bool = False,
         exact: bool = False,
         draft_quantize: str | None = None,
-        kv_cache_memory_bytes: int | None = None,
+        kv_cache_memory_bytes: Budget = None,
     ) -> None:
         for name, value in (("max_num_seqs", max_num_seqs), ("max_num_batched_tokens", max_num_batched_tokens)):
             if value < 1:
@@ -97,14 +99,13 @@ class LLM:
         if exact:
             target = ExactDecoder.of(target)
         self.config = target.config
-        self.max_model_len = self._context(max_model_len)
+        longest = self._context(max_model_len)
         kept = max(KEPT_PREFIXES, max_num_seqs) if enable_prefix_caching else 0
-        self.engine = Engine(
-            target, None, max_num_seqs, max_num_batched_tokens, kept, cache_bytes=kv_cache_memory_bytes
-        )
+        self.engine = Engine(target, None, max_num_seqs, max_num_batched_tokens, kept)
         self._shape = shape
         self._set_draft(draft, shape, draft_vocab, ranking, draft_quantize=draft_quantize)
-        self._check_budget()
+        self.engine.scheduler.budget = budget_bytes(kv_cache_memory_bytes, target.device)
+        self.max_model_len = fitting_length(self.engine.scheduler, longest, max_model_len)
         self._seeds = random.SystemRandom() if seed is None else random.Random(seed)
         self._made = itertools.count()
 
@@ -155,15 +156,6 @@ class LLM:
             window = ": sliding windows are not implemented" if longest == self.config.sliding_window else ""
             raise UserError(f"max_model_len is {asked}, but the model can be run for 1 to {longest} positions{window}")
         return asked or longest
-
-    def _check_budget(self) -> None:
-        scheduler = self.engine.scheduler
-        most = None if scheduler.budget is None else scheduler.budget // scheduler.row_bytes
-        if most is not None and most < self.max_model_len:
-            raise UserError(
-                f"kv_cache_memory_bytes is {scheduler.budget}, which holds {most} tokens of this model, but one text "
-                f"may have {self.max_model_len}; give more, or a max_model_len of at most {most}"
-            )
 
     def get_tokenizer(self) -> Tokenizer:
         """The target's tokenizer."""
