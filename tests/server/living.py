@@ -12,6 +12,8 @@ from typing import Any
 import uvicorn
 
 from frspec.server.connections import Connection
+from frspec.server.run import bind
+from frspec.server.settings import Settings
 
 PATIENCE = 20.0
 
@@ -19,7 +21,7 @@ PATIENCE = 20.0
 @contextmanager
 def living(app: Any, root_path: str = "") -> Iterator[tuple[str, int]]:
     """``app`` at 127.0.0.1 and a free port, which is yielded; gone at the end, whoever is still connected."""
-    place = socket.create_server(("127.0.0.1", 0))
+    place = bind(Settings(port=0))
     config = uvicorn.Config(
         app, http=Connection, ws="none", lifespan="off", log_config=None, server_header=False, root_path=root_path
     )

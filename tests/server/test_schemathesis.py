@@ -59,7 +59,7 @@ def statuses_of(operation: Any, mode: GenerationMode) -> set[int]:
     """What came of requests that schemathesis made up."""
     statuses = set()
 
-    @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+    @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
     @given(case=operation.as_strategy(generation_mode=mode))
     def keep(case: Any) -> None:
         statuses.add(case.call_and_validate(checks=CHECKS, timeout=20).status_code)
