@@ -22,6 +22,9 @@ from frspec.text.chat import ChatTemplate, Message, find_templates
 from frspec.text.decoding import Decoding, decoding_of
 from frspec.text.tiktoken_files import load_tiktoken
 
+LONG = 10_000
+"""Characters, a few milliseconds of work: from here on other threads go on meanwhile. For one text alone the library
+keeps Python's lock, for a batch it does not."""
 SAMPLE_CHAT = [
     {"role": "user", "content": "Hi"},
     {"role": "assistant", "content": "Hello"},
@@ -114,6 +117,8 @@ class Tokenizer:
         Raises:
             UserError: when the text holds half of a surrogate pair, which no encoding of text has.
         """
+        if len(text) > LONG:
+            return self.encode_batch([text], add_special_tokens)[0]
         _check_unicode(text)
         ids: list[int] = self.backend.encode(text, add_special_tokens=add_special_tokens).ids
         return ids
