@@ -62,7 +62,7 @@ def test_figures_and_tree(page: Page, mock: Mock) -> None:
     expect(tree.locator(".node.root")).to_have_text("·ran")
     page.get_by_role("button", name="Earlier pass").click()
     expect(tree.locator(".node.rejected")).to_have_text(["·sat"])
-    expect(page.locator("#verdict")).to_have_text("1 guessed, 0 right, and one token of the model's own.")
+    expect(page.locator("#verdict")).to_have_text("1 guessed, 0 right, then the model's own token.")
     answer(page).locator(".drafted", has_text="red").click()
     expect(page.locator("#pass")).to_have_text("pass 1 of 3")
     expect(accepted).to_have_text(["·a", "·red"])

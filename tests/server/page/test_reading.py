@@ -2,6 +2,7 @@
 
 from itertools import repeat
 
+import pytest
 from playwright.sync_api import Page, expect
 
 from tests.server.page.mock import Answer, Mock, Pass
@@ -82,6 +83,10 @@ def test_a_long_answer_is_only_added_to(page: Page, mock: Mock) -> None:
     assert page.evaluate("frames.size") < 1500  # several chunks a frame
     assert page.evaluate("scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight") < 2
     assert page.locator("#tree svg").count() == 1
+    heights = answer(page).locator("> div").evaluate_all("blocks => blocks.map((block) => block.clientHeight)")
+    assert len(heights) > 5  # of which only the last one is laid out anew
+    line = answer(page).evaluate("answer => parseFloat(getComputedStyle(answer).lineHeight)")
+    assert sum(heights) == pytest.approx(1500 * line, rel=1e-3)  # as many lines as in one piece
 
 
 def test_who_reads_further_up_is_left_in_peace(page: Page, mock: Mock) -> None:

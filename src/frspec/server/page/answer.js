@@ -2,6 +2,7 @@
 import { Colouring } from "./colouring.js";
 
 export const DEPTHS = 6; // colours; whatever is deeper has the last
+const LONG = 1500; // characters of a block after which the next line begins a new one
 
 export class Answer {
   text = "";
@@ -10,11 +11,14 @@ export class Answer {
   #waiting = []; // pieces that the next frame will show
   #frame = 0;
   #open = null; // the token whose node is the last one, and the node
+  #block; // where text is added: a browser lays out a whole block anew, however little was added to it
+  #length = 0; // of its text
   #shown; // called after each frame that added something
 
   constructor(element, shown) {
     this.element = element;
     this.#shown = shown;
+    this.#begin();
   }
 
   // New text, with the tokens that brought it: {end, depth, round}.
@@ -35,8 +39,25 @@ export class Answer {
   }
 
   #add({ text, token }) {
+    if (token?.depth === 0 && token.round !== null) this.own[token.round] = (this.own[token.round] ?? "") + text;
+    const end = this.#length > LONG ? text.indexOf("\n") + 1 : 0;
+    if (end) {
+      this.#put(text.slice(0, end), token);
+      this.#begin();
+    }
+    if (end < text.length) this.#put(text.slice(end), token);
+  }
+
+  #begin() {
+    this.#block = document.createElement("div");
+    this.element.append(this.#block);
+    this.#open = null;
+    this.#length = 0;
+  }
+
+  #put(text, token) {
+    this.#length += text.length;
     const drafted = token?.depth > 0;
-    if (token && !drafted && token.round !== null) this.own[token.round] = (this.own[token.round] ?? "") + text;
     const kind = drafted ? token : null; // the target's own tokens share a node
     if (this.#open?.kind === kind) {
       this.#open.node.appendData(text);
@@ -46,7 +67,7 @@ export class Answer {
     const [space, word] = begins ? parted(text) : ["", text];
     const node = document.createTextNode(word);
     this.#open = { kind, node };
-    this.element.append(space, drafted ? wrap(node, token) : node);
+    this.#block.append(space, drafted ? wrap(node, token) : node);
   }
 }
 

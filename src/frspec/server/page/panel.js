@@ -59,7 +59,7 @@ function drawTree() {
   at("earlier").disabled = index === 0;
   at("later").disabled = index === rounds.length - 1;
   const [drafted, accepted] = [round.tokens.length - 1, round.path.length - 1];
-  at("verdict").textContent = `${drafted} guessed, ${accepted} right, and one token of the model's own.`;
+  at("verdict").textContent = `${drafted} guessed, ${accepted} right, then the model's own token.`;
 }
 
 function step(by) {

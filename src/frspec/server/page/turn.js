@@ -53,7 +53,7 @@ export function actions(turn, again) {
     row.append(button);
   };
   add("Copy", "Copy the answer", async ({ currentTarget: button }) => {
-    const done = await copy(turn.answer.text, turn.answer.element);
+    const done = await copy(turn.answer.text);
     button.textContent = done ? "Copied" : "Could not copy";
     setTimeout(() => (button.textContent = "Copy"), 1500);
   });
