@@ -30,7 +30,11 @@ Choice = dict[str, Any]
 
 
 class Answer(ABC, Generic[B]):
-    """The answer to one request."""
+    """The answer to one request.
+
+    source: the field that holds the prompt. prefix: what ids begin with. kind, chunk_kind: what an answer, and a chunk
+    of one, says it is.
+    """
 
     source: ClassVar[str]
     prefix: ClassVar[str]

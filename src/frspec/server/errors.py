@@ -21,7 +21,13 @@ from frspec.errors import UserError
 
 log = logging.getLogger("frspec")
 
-TYPES = {401: "authentication_error", 403: "permission_error", 404: "not_found_error", 429: "rate_limit_error"}
+TYPES = {
+    401: "authentication_error",
+    403: "permission_error",
+    404: "not_found_error",
+    429: "rate_limit_error",
+    503: "overloaded",
+}
 RETRY_SECONDS = 1
 
 
@@ -67,7 +73,7 @@ def as_api_error(error: Exception) -> ApiError:
     if isinstance(error, ApiError):
         return error
     if isinstance(error, Overloaded):
-        return ApiError(503, str(error), type="overloaded", headers={"Retry-After": str(RETRY_SECONDS)})
+        return ApiError(503, str(error), headers={"Retry-After": str(RETRY_SECONDS)})
     if isinstance(error, UserError):
         named = re.match(r"(\w+)=|(messages\[\S*)", str(error))  # as SamplingParams and messages begin what they say
         return refuse(str(error), named[1] or named[2] if named else None)

@@ -42,7 +42,7 @@ async def health(request: Request) -> dict[str, str]:
     service = serving_of(request.app).service
     if not service.alive or service.draining:
         what = "the server is shutting down" if service.draining else "the engine has stopped"
-        raise ApiError(503, what, type="overloaded")
+        raise ApiError(503, what)
     return {"status": "ok"}
 
 
