@@ -59,7 +59,7 @@ def check_params(settings: Settings, params: SamplingParams, prompts: int = 1) -
     Raises:
         ApiError: 400, naming the first field that asks for too much.
     """
-    _at_most("n", params.n * prompts, settings.max_n, "completions of all prompts")
+    check_n(settings, params.n * prompts)
     _at_most("max_tokens", params.max_tokens or 0, settings.max_output_tokens, "tokens")
     _at_most("stop", len(params.stop), settings.max_stop, "stop strings")
     _at_most("stop", max(map(len, params.stop), default=0), settings.max_stop_length, "characters in a stop string")
@@ -67,6 +67,15 @@ def check_params(settings: Settings, params: SamplingParams, prompts: int = 1) -
     _at_most("prompt_logprobs", params.prompt_logprobs or 0, settings.max_logprobs, "log-probabilities for each token")
     for name in ("logit_bias", "stop_token_ids", "bad_words"):
         _at_most(name, len(getattr(params, name) or ()), settings.max_list_items, "entries")
+
+
+def check_n(settings: Settings, count: int) -> None:
+    """Hold the number of a request's completions, of all its prompts, against the limit: before those are read.
+
+    Raises:
+        ApiError: 400, when there are more.
+    """
+    _at_most("n", count, settings.max_n, "completions of all prompts")
 
 
 def check_prompt(settings: Settings, count: int) -> None:

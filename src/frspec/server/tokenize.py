@@ -6,9 +6,9 @@ Knows: texts, conversations, token ids. Does not know: the engine.
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import JSONResponse
 
 from frspec.server.conversation import render
 from frspec.server.errors import refuse
@@ -27,7 +27,7 @@ router = APIRouter()
 
 
 @router.post("/tokenize", responses=responses(TokenizeAnswer, stream=False), response_model=None)
-async def tokenize(body: TokenizeText | TokenizeChat, request: Request) -> dict[str, Any]:
+async def tokenize(body: TokenizeText | TokenizeChat, request: Request) -> Response:
     """A text's tokens, or a conversation's."""
     serving = serving_of(request.app)
     serving.model(body.model)
@@ -35,7 +35,7 @@ async def tokenize(body: TokenizeText | TokenizeChat, request: Request) -> dict[
     answer = {"count": len(ids), "max_model_len": serving.max_model_len, "tokens": ids}
     if body.return_token_strs:
         answer["token_strs"] = [serving.tokenizer.token(id) or "" for id in ids]
-    return answer
+    return await asyncio.to_thread(JSONResponse, answer)
 
 
 @router.post("/detokenize", responses=responses(DetokenizeAnswer, stream=False), response_model=None)
