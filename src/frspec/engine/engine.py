@@ -288,6 +288,7 @@ class Engine:
     def _observe(self, request: Request, tokens: Sequence[int], features: Tensor) -> None:
         if self.drafter is not None and not (request.finished or request.draft.failed):
             self.clock.lap("sampling")
+            request.draft.awaited = self.controller is None or self.controller.drafts
             try:
                 self.drafter.observe(request.draft, tokens, features, self.clock)
             except Exception as error:

@@ -128,6 +128,11 @@ class Controller:
         seconds += min(shape.depth, nodes) * self.costs.draft(batch * shape.width, size, noisy)
         return (promise.tokens - batch) / promise.rate > seconds * promise.factor
 
+    @property
+    def drafts(self) -> bool:
+        """Whether the next rounds will, as things stand, be drafted."""
+        return self._promise.plan is not None
+
     def _is_for_others(self, noisy: bool) -> bool:
         """Whether the plan was made for other temperatures, or for a batch of quite another size."""
         batch, warm = self._planned_for

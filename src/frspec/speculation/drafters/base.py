@@ -26,7 +26,8 @@ class DraftState:
     be accepted; no node may be deeper. memory: the drafter's own (a cache, an index), None at first.
     guesses: the tokens of the last chain, those too that were not worth verifying, each with the class of how sure the
     drafter was of it, where it says. habits: the controller's own. failed: the drafter broke on this request and is not
-    asked about it again. guided: a grammar says what may come, which the drafter does not know. A drafter writes
+    asked about it again. awaited: a draft will probably be asked for soon, so what was observed may as well be worked
+    into ``memory`` at once. guided: a grammar says what may come, which the drafter does not know. A drafter writes
     ``memory`` and ``guesses`` alone.
     """
 
@@ -38,6 +39,7 @@ class DraftState:
     guesses: list[tuple[int, int]] = field(default_factory=list)
     habits: Any = None
     failed: bool = False
+    awaited: bool = True
     guided: bool = False
 
 

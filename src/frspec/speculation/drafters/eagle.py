@@ -18,12 +18,13 @@ from frspec.models.cache import KVCache
 from frspec.models.eagle import EagleHead
 from frspec.models.segments import Segment
 from frspec.speculation.drafters.base import DraftState
-from frspec.speculation.drafters.tree import ROOM, TreeDrafter
+from frspec.speculation.drafters.tree import CHUNK, ROOM, TreeDrafter
 from frspec.speculation.head import DraftHead
 from frspec.speculation.plan import TreeShape
 
-AT_ONCE, UNREAD = 32, 512
-"""Pairs that are read as they come: a prompt's; and pairs that may wait for the next draft, which may never come."""
+AT_ONCE = 32
+"""Pairs that are read as they come, a prompt's, where a draft is awaited; others wait for the next draft, which may
+never come. A pair takes a small part of what the target's cache keeps of its position."""
 
 
 @dataclass
@@ -34,6 +35,13 @@ class _Memory:
     tokens: list[int] = field(default_factory=list)
     features: list[Tensor] = field(default_factory=list)
     last: Tensor | None = None
+
+    def take(self) -> tuple[list[int], Tensor]:
+        """The first pairs that are not yet read, as many as one pass may have."""
+        tokens, features = self.tokens[:CHUNK], torch.cat(self.features)
+        self.tokens = self.tokens[CHUNK:]
+        self.features = [features[CHUNK:]] if self.tokens else []
+        return tokens, features[:CHUNK]
 
 
 class EagleDrafter(TreeDrafter):
@@ -50,11 +58,11 @@ class EagleDrafter(TreeDrafter):
         return [str(self.eagle.config), str(self.head.held)]
 
     def observe(self, state: DraftState, tokens: Sequence[int], features: Tensor, clock: Clock) -> None:
-        """Keep a round's pairs until the next draft needs them."""
+        """Keep pairs until the next draft needs them, or read them while the prompt is read."""
         memory = self._memory(state)
         memory.tokens.extend(tokens)
         memory.features.append(features)
-        if len(tokens) >= AT_ONCE or len(memory.tokens) >= UNREAD:
+        if state.awaited and len(tokens) >= AT_ONCE:
             self._read([memory])
             clock.lap("draft layer")
 
@@ -75,8 +83,7 @@ class EagleDrafter(TreeDrafter):
     def catch_up(self, states: Sequence[DraftState]) -> Tensor:
         """Read the pairs seen since the last round; [B, H]."""
         memories = [self._memory(state) for state in states]
-        unread = [memory for memory in memories if memory.tokens]
-        if unread:
+        while unread := [memory for memory in memories if memory.tokens]:
             self._read(unread)
         return torch.stack([memory.last for memory in memories if memory.last is not None])
 
@@ -97,13 +104,14 @@ class EagleDrafter(TreeDrafter):
         return self._memory(state).cache
 
     def _read(self, memories: Sequence[_Memory]) -> None:
-        segments = [Segment(memory.cache, len(memory.tokens)) for memory in memories]
+        taken = [memory.take() for memory in memories]
+        segments = [Segment(memory.cache, len(tokens)) for memory, (tokens, _) in zip(memories, taken, strict=True)]
         starts = [memory.cache.length for memory in memories]
         positions = [torch.arange(s, s + g.count) for s, g in zip(starts, segments, strict=True)]
         device = self.eagle.device
         out = self.eagle.forward(
-            torch.tensor([token for memory in memories for token in memory.tokens], device=device),
-            torch.cat([features for memory in memories for features in memory.features]),
+            torch.tensor([token for tokens, _ in taken for token in tokens], device=device),
+            torch.cat([features for _, features in taken]),
             torch.cat(positions).to(device),
             segments,
         )
@@ -111,7 +119,7 @@ class EagleDrafter(TreeDrafter):
         for memory, segment in zip(memories, segments, strict=True):
             segment.cache.commit(segment.count)
             end += segment.count
-            memory.tokens, memory.features, memory.last = [], [], out[end - 1]
+            memory.last = out[end - 1]
 
     def _memory(self, state: DraftState) -> _Memory:
         if state.memory is None:
