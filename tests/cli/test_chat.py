@@ -13,7 +13,7 @@ import click
 import pytest
 
 from frspec import LLM, SamplingParams
-from frspec.cli.chat_session import LocalSession
+from frspec.cli.chat_local import LocalSession
 from frspec.engine.request import Request
 from frspec.models.cache import KVCache
 from tests.cli.terminal_process import TerminalProcess

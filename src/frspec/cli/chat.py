@@ -86,7 +86,7 @@ Beginning = tuple[Conversation, str | None, dict[str, Any] | None]
 def _here(
     model: str, options: dict[str, Any], sampling: dict[str, Any], beginning: Beginning
 ) -> tuple[Session, list[str]]:
-    from frspec.cli.chat_session import LocalSession
+    from frspec.cli.chat_local import LocalSession
     from frspec.engine.llm import LLM
     from frspec.types import SamplingParams
 

@@ -1,28 +1,25 @@
 """``/metrics``: what the engine counted and how long requests took, as Prometheus reads it.
 
-Knows: vLLM's names of metrics and what each counts, one server's registry. Does not know: handlers, models.
-Totals are the engine's own counts, read when asked for; times are put in as answers go out.
-Names and semantics: vllm/v1/metrics/loggers.py and vllm/v1/spec_decode/metrics.py.
+Knows: how long what takes by vLLM's names, one server's registry. Does not know: handlers, models.
+Names and semantics: vllm/v1/metrics/loggers.py.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from types import TracebackType
 
 from fastapi import FastAPI, Response
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
-from prometheus_client.registry import Collector
 
-from frspec.engine.service import Service, Snapshot, Stream
+from frspec.engine.service import Service, Stream
 from frspec.server.settings import Settings
+from frspec.server.totals import LABELS, Totals
 from frspec.types import Delta
 
 PLAIN = "text/plain; version=0.0.4; charset=utf-8"
 """Whatever a client accepts: in OpenMetrics the library would write the colons of names as underscores."""
-LABELS = ("model_name", "engine")
 _SHORT = (0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0, 20.0, 40.0, 80.0,
           160.0, 640.0, 2560.0)  # fmt: skip
 _TOKEN = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0,
@@ -48,7 +45,7 @@ class Metrics:
     def __init__(self, service: Service, model_name: str, prefixes: Sequence[str]) -> None:
         self.registry = CollectorRegistry()
         self._families = [_Family(self.registry, prefix, (model_name, "0")) for prefix in prefixes]
-        self.registry.register(_Totals(service, (model_name, "0"), prefixes))
+        self.registry.register(Totals(service, (model_name, "0"), prefixes))
 
     def watch(self, stream: Stream) -> Watch:
         """A context manager around the reading of ``stream``."""
@@ -126,49 +123,3 @@ class _Family:
         self.e2e_latency.observe(max(0.0, time.time() - stream.created))
         if stream.queued_seconds is not None:
             self.queue_time.observe(stream.queued_seconds)
-
-
-class _Totals(Collector):
-    """The engine's own counts, read whenever Prometheus asks."""
-
-    def __init__(self, service: Service, labels: Sequence[str], prefixes: Sequence[str]) -> None:
-        self._service, self._labels, self._prefixes = service, labels, prefixes
-
-    def collect(self) -> Iterator[Metric]:
-        """All families, under each prefix."""
-        snapshot = self._service.snapshot()
-        for prefix in self._prefixes:
-            for name, text, value in _gauges(snapshot):
-                gauge = GaugeMetricFamily(prefix + name, text, labels=LABELS)
-                gauge.add_metric(self._labels, value)
-                yield gauge
-            for name, text, count in _counters(snapshot):
-                counter = CounterMetricFamily(prefix + name, text, labels=LABELS)
-                counter.add_metric(self._labels, count)
-                yield counter
-            yield self._per_position(prefix, snapshot)
-
-    def _per_position(self, prefix: str, snapshot: Snapshot) -> Metric:
-        name = prefix + "spec_decode_num_accepted_tokens_per_pos"
-        family = CounterMetricFamily(name, "Accepted drafts at each depth, from 0.", labels=(*LABELS, "position"))
-        for position, accepted in enumerate(snapshot.stats.accepted_per_position):
-            family.add_metric((*self._labels, str(position)), accepted)
-        return family
-
-
-def _gauges(snapshot: Snapshot) -> Iterator[tuple[str, str, float]]:
-    yield "num_requests_running", "Completions that have a slot.", snapshot.running
-    yield "num_requests_waiting", "Completions that wait for one.", snapshot.waiting
-    yield "kv_cache_usage_perc", "Share of the cache's budget that running texts hold; 1 is all.", snapshot.cache_used
-
-
-def _counters(snapshot: Snapshot) -> Iterator[tuple[str, str, int]]:
-    stats = snapshot.stats
-    yield "prompt_tokens", "Tokens of prompts.", snapshot.prompt_tokens
-    yield "generation_tokens", "Tokens generated.", snapshot.generated_tokens
-    yield "prefix_cache_queries", "Prompt tokens looked for among cached texts.", snapshot.prefix_queries
-    yield "prefix_cache_hits", "Prompt tokens found there.", snapshot.prefix_hits
-    yield "num_preemptions", "Times a running text gave way to another.", snapshot.preemptions
-    yield "spec_decode_num_drafts", "Trees verified.", snapshot.num_drafts
-    yield "spec_decode_num_draft_tokens", "Tokens drafted.", sum(stats.drafted_per_position)
-    yield "spec_decode_num_accepted_tokens", "Drafted tokens accepted.", sum(stats.accepted_per_position)
