@@ -76,6 +76,9 @@ def test_the_token_that_ends_a_text_may_have_been_guessed(page: Page, mock: Mock
     converse(page, "Hi")
     expect(page.locator("#tree .node.own")).to_have_text("<end>")
     expect(page.locator("#tree .node")).to_have_count(4)
+    mock.answers += [Answer([Pass("", (" there",), ((1, "!"),))], first="Hello")]
+    converse(page, "Hi again")
+    expect(page.locator("#tree .node.own")).to_have_text("∎")
 
 
 def test_a_server_that_does_not_draft(page: Page, mock: Mock) -> None:

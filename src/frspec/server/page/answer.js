@@ -2,6 +2,7 @@
 import { Colouring } from "./colouring.js";
 
 export const DEPTHS = 6; // colours; whatever is deeper has the last
+const END = "∎";
 const LONG = 1500; // characters of a block after which the next line begins a new one
 
 export class Answer {
@@ -26,6 +27,12 @@ export class Answer {
     this.text += text;
     this.#waiting.push(...this.#colouring.cut(text, tokens));
     this.#frame ||= requestAnimationFrame(() => this.flush());
+  }
+
+  // The text has ended by itself, in this round: what ended it has no text of its own.
+  end(round) {
+    this.flush();
+    this.own[round] ??= END;
   }
 
   // Show everything now. Only adds to what is there, so a long answer is no slower than a short one.

@@ -17,7 +17,7 @@ at("examples").addEventListener("click", async (event) => {
   if (event.target.matches("button") && !busy() && (await ask(text)) === false) put(text);
 });
 addEventListener("keydown", (event) => {
-  if (event.key !== "Escape" || document.querySelector("dialog[open]")) return;
+  if (event.key !== "Escape" || event.isComposing || document.querySelector("dialog[open]")) return;
   if (sheet.isOpen()) sheet.close();
   else stop();
 });

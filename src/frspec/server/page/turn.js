@@ -23,9 +23,11 @@ export class Turn {
   // One chunk of the answer.
   take(chunk) {
     this.tally.add(chunk, performance.now());
-    const text = chunk.choices[0]?.delta?.content ?? "";
+    const { delta, finish_reason: finish } = chunk.choices[0] ?? {};
+    const text = delta?.content ?? "";
     this.answer.push(text, chunk.speculation?.tokens ?? []);
     if (text) this.answer.element.classList.remove("waiting");
+    if (finish === "stop" && this.tally.rounds.length) this.answer.end(this.tally.rounds.length - 1);
   }
 
   // The end, with why it came if that isn't the usual one; `broken` if it should not have. `actions`: the buttons under it.
