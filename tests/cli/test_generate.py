@@ -192,3 +192,41 @@ def test_a_users_mistake_is_one_line(stories: Path, message: str) -> None:
     assert done.stderr.count("\n") == 1
     assert done.stderr.startswith("frspec: ")
     assert message.replace("no such folder", "no folder") in done.stderr
+
+
+def test_the_form_of_a_text_is_asked_for_on_the_command_line(tmp_path: Path) -> None:
+    """With the model that comes with frspec; each form against what it must be."""
+    schema = {
+        "type": "object",
+        "properties": {"a": {"type": "integer"}},
+        "required": ["a"],
+        "additionalProperties": False,
+    }
+    (tmp_path / "schema.json").write_text(json.dumps(schema))
+    (tmp_path / "sum.lark").write_text('start: NUMBER "+" NUMBER\nNUMBER: /[0-9]{1,2}/')
+    forms = {
+        r"\{\s*\"a\"\s*:\s*-?\d+\s*\}": ["--json-schema", str(tmp_path / "schema.json")],
+        r"\[\s*\]": ["--json-schema", '{"type": "array", "maxItems": 0}'],
+        r"[0-9]{1,2}\+[0-9]{1,2}": ["--grammar", str(tmp_path / "sum.lark")],
+    }
+    for pattern, arguments in forms.items():
+        done = frspec("generate", "Say: ", "--seed", "1", *arguments)
+        assert done.returncode == 0, done.stderr
+        assert re.fullmatch(pattern, done.stdout.removesuffix("\n"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--regex", "a", "--choice", "b"], "has regex and choice"),
+        (["--regex", "("], "unclosed group"),
+        (["--json-schema", '{"not": {}}'], "Unimplemented"),
+        (["--json-schema", "missing.json"], "cannot read missing.json"),
+        (["--choice", "yes", "--ignore-eos"], "stop_token_ids"),
+    ],
+)
+def test_forms_that_cannot_be_honoured_are_told_in_one_line(arguments: list[str], told: str) -> None:
+    done = frspec("generate", "Say: ", *arguments)
+    assert done.returncode == 1
+    assert told in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1

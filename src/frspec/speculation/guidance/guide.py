@@ -109,9 +109,8 @@ class _Fitting:
 
     def descend(self, node: int | None, place: int, depth: int) -> None:
         """From ``place`` in the new tree, which is ``node`` of the old one (None: not in it), ``depth`` deep."""
-        forced = self._matcher.compute_ff_tokens()
-        most = min(self._room - depth, LARGEST_TREE + 1 - len(self.tokens))
-        if taken := self._matcher.try_consume_tokens(forced[: max(0, most)]):
+        forced = self._forced(depth)
+        if taken := self._matcher.try_consume_tokens(forced):
             for token in forced[:taken]:
                 node, place, depth = self._child(node, token), self._add(token, place, depth + 1), depth + 1
             self.descend(node, place, depth)
@@ -122,6 +121,11 @@ class _Fitting:
             if depth < self._room and token not in self._ends and self._matcher.try_consume_tokens([token]):
                 self.descend(child, self._add(token, place, depth + 1), depth + 1)
                 self._matcher.rollback(1)
+
+    def _forced(self, depth: int) -> list[int]:
+        """What must come next, as much of it as may be added."""
+        most = min(self._room - depth, LARGEST_TREE + 1 - len(self.tokens))
+        return self._matcher.compute_ff_tokens()[: max(0, most)]
 
     def _child(self, node: int | None, token: int) -> int | None:
         children = self._children.get(node, ()) if node is not None else ()
