@@ -3,6 +3,7 @@
 import asyncio
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -219,6 +220,24 @@ def test_a_started_one_runs_only_while_it_works() -> None:
     assert server._process.returncode == -signal.SIGKILL
 
 
+@pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="nobody can be stopped here")
+def test_sigterm_ends_what_was_started(tmp_path: Path) -> None:
+    (tmp_path / "texts.jsonl").write_text('{"text": "once"}\n')
+    mark = tmp_path / "pid"
+    code = f"import os, time; open({str(mark)!r}, 'w').write(str(os.getpid())); time.sleep(60)"
+    words = ["bench", "serve", str(tmp_path / "texts.jsonl"), "--max-concurrency", "1", "--start"]
+    words.append(f"slow={shlex.join([sys.executable, '-c', code, '{port}'])}")
+    done = subprocess.Popen([sys.executable, "-c", "from frspec.cli.main import main; main()", *words])
+    for _ in range(1000):
+        if mark.exists() and mark.read_text():
+            break
+        time.sleep(0.02)
+    done.terminate()
+    assert done.wait(20) == 143
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(mark.read_text()), 0)
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems cannot tie a process to its parent")
 def test_started_ones_end_with_whoever_started_them() -> None:
     script = (
@@ -253,7 +272,9 @@ def test_commands_of_servers(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ({"commands": ["a=b"], "urls": ["a=http://127.0.0.1:1"]}, "two servers are called a"),
+        ({"commands": ["a=b"]}, "--start a=b does not say where the port goes"),
+        ({"commands": ["a='b {port}"]}, "is no command (No closing quotation)"),
+        ({"commands": ["a=b {port}"], "urls": ["a=http://127.0.0.1:1"]}, "two servers are called a"),
         ({"urls": ["http://127.0.0.1:1"]}, "--url http://127.0.0.1:1 is not NAME=VALUE"),
         ({"commands": ["=b"]}, "--start =b is not NAME=VALUE"),
         ({"peers": ["sglang"]}, "the only --peer that serves is vllm"),

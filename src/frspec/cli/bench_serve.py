@@ -71,7 +71,6 @@ def serve(
     from frspec.bench.serving.programs import make_servers
     from frspec.bench.serving.run import KIND, SCHEMA, Asking, run
 
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # not at once: what was started must end too
     levels = _numbers(max_concurrency)
     if output is not None:
         check_place(output)
@@ -82,11 +81,13 @@ def serve(
         model = shipped.NAME
     asked = {name: options[name] for name in ("temperature", "max_tokens", "seed")}
     servers = make_servers(model, start, url, peer, api_key, levels[-1])
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # not at once: what was started must end too
     try:
         found = asyncio.run(run(servers, Asking(questions, **asked), levels, repeat, _tell, _show))
     finally:
         for server in servers:
             server.close()
+        signal.signal(signal.SIGTERM, before)
     _print_table(found["servers"])
     result = {"model": model, "sources": sources, "prompts": len(questions), "repeat": repeat, **asked,
               "machine": machine(torch.device("cpu")), **found}  # fmt: skip

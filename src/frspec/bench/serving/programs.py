@@ -36,7 +36,7 @@ def make_servers(
         UserError: when two have one name, or one is not there.
     """
     servers = [] if model is None else _own(model, key, seats)
-    servers += [Server(name, command=shlex.split(words), key=key) for name, words in _named(commands, "--start")]
+    servers += [_started(name, words, key) for name, words in _named(commands, "--start")]
     servers += [Server(name, url, key=key) for name, url in _named(urls, "--url")]
     servers += [_vllm(asked, hub.resolve(model or shipped.NAME), key, seats) for asked in peers]
     names = [server.name for server in servers]
@@ -52,6 +52,15 @@ def _own(model: str, key: str | None, seats: int) -> list[Server]:
     if model != shipped.NAME:
         return [plain]
     return [plain, Server("drafted", command=common, key=key, environment=environment)]
+
+
+def _started(name: str, words: str, key: str | None) -> Server:
+    if PORT not in words:
+        raise UserError(f"--start {name}={words} does not say where the port goes; put {PORT} there")
+    try:
+        return Server(name, command=shlex.split(words), key=key)
+    except ValueError as error:
+        raise UserError(f"--start {name}={words} is no command ({error})") from error
 
 
 def _vllm(asked: str, folder: Path, key: str | None, seats: int) -> Server:

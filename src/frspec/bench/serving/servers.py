@@ -55,9 +55,9 @@ class Server:
         environment: Mapping[str, str] | None = None,
         key: str | None = None,
     ) -> None:
-        self.name, self._command, self._environment = name, command, {**os.environ, **(environment or {})}
         port = str(_free_port()) if command else ""
-        self._command = [word.replace(PORT, port) for word in command]
+        self.name, self._command = name, [word.replace(PORT, port) for word in command]
+        self._environment = {**os.environ, **(environment or {})}
         self.client = Client(f"http://127.0.0.1:{port}" if command else url, key)
         self._process: Process | None = None
 
