@@ -42,4 +42,6 @@ def test_other_threads_go_on_while_a_long_text_is_read() -> None:
 def test_long_texts_have_the_same_ids() -> None:
     tokenizer = Tokenizer.load(shipped.NAME)
     for add in (True, False):
-        assert tokenizer.encode(TEXT, add) == tokenizer.backend.encode(TEXT, add_special_tokens=add).ids
+        assert (
+            tokenizer.encode(TEXT[:50_000], add) == tokenizer.backend.encode(TEXT[:50_000], add_special_tokens=add).ids
+        )

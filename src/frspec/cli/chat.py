@@ -103,12 +103,12 @@ def _there(
     url: str, key: str | None, model: str | None, said: dict[str, Any], beginning: Beginning
 ) -> tuple[Session, list[str]]:
     from frspec.cli.chat_remote import RemoteSession
-    from frspec.cli.remote import Remote
+    from frspec.cli.remote import Remote, plain
     from frspec.types import SamplingParams
 
     params = SamplingParams(**{"max_tokens": None, **said})  # looks at the values
     session = RemoteSession(Remote(url, key), model, said, params, *beginning)
-    return session, [f"{session.model} at {url}"]
+    return session, [f"{plain(session.model)} at {url}"]
 
 
 def _given(ctx: click.Context, name: str) -> bool:

@@ -114,4 +114,9 @@ def _reason(error: Exception) -> str:
 def _message(body: Mapping[str, Any]) -> str:
     error = body.get("error", body)
     found = error.get("message", error) if isinstance(error, dict) else error
-    return " ".join(str(found).split())
+    return plain(str(found))
+
+
+def plain(text: str) -> str:
+    """``text`` as one line that steers no terminal: others wrote it."""
+    return " ".join("".join(char if char.isprintable() else " " for char in text).split())
