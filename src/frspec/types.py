@@ -265,11 +265,12 @@ class StepStats:
     def add(self, other: StepStats) -> None:
         """Add another's counts."""
         self._reach(len(other.drafted_per_position))
-        for position, (drafted, accepted) in enumerate(
-            zip(other.drafted_per_position, other.accepted_per_position, strict=True)
+        for own, others in (
+            (self.drafted_per_position, other.drafted_per_position),
+            (self.accepted_per_position, other.accepted_per_position),
         ):
-            self.drafted_per_position[position] += drafted
-            self.accepted_per_position[position] += accepted
+            for position, count in enumerate(others[: len(own)]):  # another thread may just be making them longer
+                own[position] += count
         self.target_passes += other.target_passes
         self.draft_failures += other.draft_failures
         self.emitted += other.emitted

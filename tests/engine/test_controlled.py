@@ -88,12 +88,13 @@ def test_it_does_what_pays_and_changes_nothing(
         plain.generate(prompt, params)[0].outputs[0].token_ids for prompt in PROMPTS
     ]
     share, usual = asked[0] / engine.stats.target_passes, plans[len(plans) // 2 :]
-    # Where drafts are not much better than none, and no time tells, every fifth round is a plain one.
-    assert share < 0.3 if wanted == "none" else share > (0.45 if wanted == "trees" else 0.7)
+    # Where drafts are not much better than none, and no time tells, three in seven rounds are plain ones.
+    assert share < 0.3 if wanted == "none" else share > (0.4 if wanted == "trees" else 0.5)
     if wanted == "trees":
         assert sum(plan.shape.width > 1 for plan in usual) > 0.8 * len(usual), "all but trials"
     if wanted == "few ids":
-        assert all(plan.shape.width == 1 and plan.rows == sizes[0] for plan in usual)
+        assert all(plan.rows == sizes[0] for plan in usual)
+        assert sum(plan.shape.width == 1 for plan in usual) > 0.8 * len(usual), "but for trees that are tried"
 
 
 @pytest.mark.parametrize("params", [GREEDY, WARM], ids=["greedy", "warm"])

@@ -26,10 +26,12 @@ millisecond."""
 REVISE = 16
 """Rounds that one plan is kept for; fewer at first."""
 CHECK, FIRST_CHECKS, CLOSE, SELDOM = 64, 4, 1.5, 256
-"""Drafted rounds, fewer for the first few times, after which one plain round is taken to see what it costs now; where
-the plan promises so many times its speed that it could hardly matter, after many more: plain rounds may have become
+"""Drafted rounds, fewer for the first few times, after which plain rounds are taken to see what they cost now; where
+the plan promises so many times their speed that it could hardly matter, after many more: plain rounds may have become
 quicker by more than drafted ones."""
-WEIGHT_OF_CHECK = 4
+IN_A_ROW, WEIGHT_OF_CHECK = 3, 4
+"""Plain rounds of a check, of which the last one counts, for several: the first ones still find in the processor's
+caches what drafts left there, and took 7 to 10 % longer."""
 SPARE = 4
 """Depths beyond the best one on average that a chain may grow to where it is sure of itself."""
 TRIAL_SHARE, LONGEST_REST = 0.01, 256
@@ -95,7 +97,8 @@ class Controller:
         self._planned_for = (0, False)
         self._rest = self._pause = 0
         self._age = self._rounds = self._revisions = self._trials = 0
-        self._unchecked, self._news, self._drafted_from = 0, True, self._level(None)
+        self._unchecked, self._checking = 0, 0
+        self._news, self._drafted_from = True, self._level(None)
 
     def plan(self, states: Sequence[DraftState], beside: int = 0) -> Plan | None:
         """For the next round of ``states``, or None to decode plainly. beside: rows of prompts that share the pass."""
@@ -110,10 +113,13 @@ class Controller:
         if self._promise.plan is None:
             self._rest -= len(states)
             return self._trial if self._rest < 0 and beside == 0 else None
+        if self._checking > 0:
+            self._checking -= 1
+            return None
         self._unchecked += 1
         close = self._promise.rate < CLOSE * self._plain.rate
         if self._unchecked > (SELDOM if not close else CHECK if self._pace[False].known else FIRST_CHECKS):
-            self._unchecked = 0
+            self._unchecked, self._checking = 0, IN_A_ROW - 1
             return None
         return self._promise.plan if beside == 0 or self._pays_beside(beside, noisy) else None
 
@@ -173,6 +179,8 @@ class Controller:
             if seconds > expected * self._factor(drafted=True):
                 return
         check = plan is None and self._promise.plan is not None
+        if check and self._checking > 0:
+            return
         for _ in range(WEIGHT_OF_CHECK if check else 1):  # it stands for many rounds that were not plain
             self._pace[plan is not None].note(seconds, expected)
 
