@@ -25,21 +25,26 @@ WARM_UP_TOKENS = 16
 
 @dataclass(frozen=True)
 class Asking:
-    """What every server is asked, and how; prompt ``i`` is sampled with ``seed + i`` each time."""
+    """What every server is asked, and how; frspec samples prompt ``i`` with ``seed + i`` each time."""
 
     questions: Sequence[Question]
     temperature: float
     max_tokens: int
     seed: int
 
-    def requests(self, model: str) -> list[tuple[str, dict[str, Any]]]:
-        """Path and body of each question: a chat to be answered, or a text to be continued."""
-        return [self._request(model, number, question) for number, question in enumerate(self.questions)]
+    def requests(self, server: Server) -> list[tuple[str, dict[str, Any]]]:
+        """Path and body of each question: a chat to be answered, or a text to be continued.
 
-    def _request(self, model: str, number: int, question: Question) -> tuple[str, dict[str, Any]]:
+        Other programs are given no seed, for their texts are compared at temperature 0 alone: vLLM 0.32's engine on a
+        CPU dies of one whenever it reads a prompt in pieces ("CPU Generator does not use offset").
+        """
+        seeds = [{"seed": self.seed + number} if server.own else {} for number in range(len(self.questions))]
+        return [self._request(server.model, *pair) for pair in zip(self.questions, seeds, strict=True)]
+
+    def _request(self, model: str, question: Question, seed: Mapping[str, int]) -> tuple[str, dict[str, Any]]:
         body: dict[str, Any] = {
             "model": model, "temperature": self.temperature, "top_p": 1.0, "max_tokens": self.max_tokens,
-            "seed": self.seed + number, "stream": True, "stream_options": {"include_usage": True},
+            "stream": True, "stream_options": {"include_usage": True}, **seed,
         }  # fmt: skip
         if question.text is not None:
             return "/v1/completions", body | {"prompt": question.text}
@@ -111,7 +116,7 @@ async def _ask_all(server: Server, asking: Asking, concurrency: int) -> Batch:
     """Raises ``UserError`` when not one answer came, or the server ended."""
     with server.working():
         before = await server.counts()
-        exchanges = await load(server.client, asking.requests(server.model), concurrency)
+        exchanges = await load(server.client, asking.requests(server), concurrency)
         after = await server.counts()
     answers = [read_stream(exchange) for exchange in exchanges]
     failed = server.failure()
