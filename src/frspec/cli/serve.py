@@ -5,6 +5,7 @@ Knows: flags, in which order a server comes up. Does not know: HTTP, how text is
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -61,9 +62,18 @@ def serve(model: str, **options: Any) -> None:
     if template is not None:
         llm.get_tokenizer().use_chat_template(template)
         llm.chat_prompt([{"role": "user", "content": "Hi"}])  # a broken one fails here rather than in every request
+    _prepare_forms(llm)
     service = Service(llm, **queue)
     print(f"frspec: {_summary(llm, options)}", file=sys.stderr)
     run(make_app(service, settings), service, settings, place, access_log=access_log)
+
+
+def _prepare_forms(llm: LLM) -> None:
+    """Make the vocabulary that structured outputs need: later it would hold up every stream for half a second."""
+    from frspec.types import SamplingParams, StructuredOutputs
+
+    with contextlib.suppress(UserError):  # who asks for a form will be told
+        llm.group([0], SamplingParams(structured_outputs=StructuredOutputs(choice=["yes"])))
 
 
 def _settings(model: str, options: dict[str, Any]) -> Settings:
