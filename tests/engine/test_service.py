@@ -245,14 +245,34 @@ def test_a_reader_whose_loop_is_gone_holds_nothing_up(plain: LLM) -> None:
     service.start()
 
     async def begin() -> Stream:
-        stream = await service.submit(PROMPTS[0], LASTING)
+        stream = await service.submit(PROMPTS[0], replace(LASTING, max_tokens=None))
         await anext(stream)
         return stream
 
     kept = asyncio.run(begin())
     asyncio.run(asyncio.wait_for(settled(service), 30))
+    assert kept._job.group.requests[0].output.finish_reason == "abort", "what nobody can read is not written"
     del kept
     service.close()
+
+
+@in_loop
+async def test_nobody_slips_in_behind_the_last_look_at_the_queue(plain: LLM) -> None:
+    """The thread is told to end just after a request was found welcome, and before it is queued."""
+    async with serving(plain) as service:
+        check, calls = service._check_alive, []
+
+        def slow_check() -> None:
+            check()
+            calls.append(1)
+            if len(calls) == 2:
+                service._stop.set()
+                service._thread.join(1.0)
+
+        service._check_alive = slow_check  # type: ignore[method-assign]
+        stream = await service.submit(PROMPTS[0], WARM)
+        with pytest.raises(Overloaded, match="shut down"):
+            await asyncio.wait_for(whole(stream), 5)
 
 
 @in_loop

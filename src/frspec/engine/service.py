@@ -60,7 +60,7 @@ class Service:
         self._orders: SimpleQueue[tuple[str, Job]] = SimpleQueue()
         self._jobs: dict[Job, None] = {}  # the engine thread's own
         self._open, self._lock = 0, Lock()
-        self._stop, self._draining = Event(), False
+        self._stop, self._draining, self._ended = Event(), False, False
         self._thread = Thread(target=self._run, name="frspec-engine", daemon=True)
 
     def start(self) -> None:
@@ -70,7 +70,7 @@ class Service:
     @property
     def alive(self) -> bool:
         """Whether the engine's thread runs."""
-        return self._thread.is_alive()
+        return self._thread.is_alive() and not self._ended
 
     @property
     def draining(self) -> bool:
@@ -88,14 +88,15 @@ class Service:
         self._enter(params.n)  # before anything is awaited, or a burst would slip through
         try:
             group = await asyncio.to_thread(self.llm.group, prompt, params)
-            self._check_alive()
+            for request in group.requests:
+                request.client, request.rounds = client, [] if trace else None
+            job = Job(group)
+            with self._lock:  # what comes after the thread's last look at its orders is refused here
+                self._check_alive()
+                self._orders.put(("add", job))
         except BaseException:
             self._leave(params.n)
             raise
-        for request in group.requests:
-            request.client, request.rounds = client, [] if trace else None
-        job = Job(group)
-        self._orders.put(("add", job))
         return Stream(job, self._cancel)
 
     def snapshot(self) -> Snapshot:
@@ -213,10 +214,14 @@ class Service:
                 del self._jobs[job]
                 self._leave(len(job.group.requests))
         for loop, jobs in told.items():
-            _wake(loop, jobs)
+            if not _wake(loop, jobs):
+                for job in jobs:
+                    self._cancel(job)
 
     def _refuse_rest(self) -> None:
         """Nothing more will come of what there is, however the thread ended: say so."""
+        with self._lock:
+            self._ended = True
         left = list(self._jobs)
         while not self._orders.empty():
             order, job = self._orders.get()
@@ -231,13 +236,15 @@ class Service:
             _wake(job.loop, [job])
 
 
-def _wake(loop: asyncio.AbstractEventLoop, jobs: Sequence[Job]) -> None:
+def _wake(loop: asyncio.AbstractEventLoop, jobs: Sequence[Job]) -> bool:
+    """Tell those who wait in ``loop``; whether there is anybody: nobody reads where it is closed."""
+
     def set_all() -> None:
         for job in jobs:
             job.news.set()
 
     try:
         loop.call_soon_threadsafe(set_all)
-    except RuntimeError:  # the loop is closed: nobody reads any more
-        for job in jobs:
-            job.cancelled = True
+    except RuntimeError:
+        return False
+    return True
