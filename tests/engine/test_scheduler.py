@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -117,6 +118,134 @@ def test_growing_texts_are_interrupted_and_go_on(plain: LLM, monkeypatch: pytest
         assert len(one.outputs[0].logprobs or []) == 200
 
 
+def interrupt(llm: LLM, one: Request) -> None:
+    """Take its slot, as a budget does."""
+    scheduler = llm.engine.scheduler
+    scheduler.running.remove(one)
+    one.cache, one.draft.memory = None, None
+    scheduler.waiting.put_back(one)
+
+
+@pytest.mark.parametrize("steps", [1, 4], ids=["reading", "writing"])
+def test_prompts_are_scored_once_however_they_are_read_again(plain: LLM, steps: int) -> None:
+    """First in one chunk size, after an interruption in another; the last prompt token alone begins a chunk."""
+    tokens = plain.get_tokenizer().encode(LONG)[:65]
+    params = replace(WARM, prompt_logprobs=1)
+    (expected,) = plain.generate([tokens], params)
+    for first, then in ((64, 32), (40, 64), (64, 1), (20, 33)):
+        llm = plain.with_draft(None)
+        one = llm.group(tokens, params).requests[0]
+        llm.engine.add(one)
+        llm.engine.scheduler.chunk = first
+        for _ in range(steps):
+            llm.engine.step()
+        interrupt(llm, one)
+        llm.engine.scheduler.chunk = then
+        while llm.engine.busy:
+            llm.engine.step()
+        assert [set(entry or ()) for entry in one.prompt_logprobs] == [
+            set(entry or ()) for entry in expected.prompt_logprobs or []
+        ]
+        assert one.output.token_ids == expected.outputs[0].token_ids
+
+
+@pytest.mark.parametrize("name", ["ngram", "model", "eagle"])
+def test_an_interrupted_text_may_find_all_of_itself_in_another(plain: LLM, name: str) -> None:
+    """Two that are alike: the other one went on meanwhile, so that nothing of this one is left to be read."""
+    llm, params = plain.with_draft(drafters(plain)[name]), replace(GREEDY, max_tokens=80, ignore_eos=True)
+    twins = [llm.group(LONG, params).requests[0] for _ in range(2)]
+    for one in twins:
+        llm.engine.add(one)
+    while len(twins[1].output.token_ids) < 10:
+        llm.engine.step()
+    interrupt(llm, twins[1])
+    llm.engine.scheduler.max_num_seqs = 1
+    for _ in range(10):
+        llm.engine.step()
+    llm.engine.scheduler.max_num_seqs = 2
+    while llm.engine.busy:
+        llm.engine.step()
+    assert llm.engine.stats.draft_failures == 0
+    assert [one.output.token_ids for one in twins] == ids(plain.generate([LONG, LONG], params))
+
+
+def test_a_cache_that_finds_no_memory_fails_alone(plain: LLM, monkeypatch: pytest.MonkeyPatch) -> None:
+    llm = plain.with_draft(None)
+    requests = [llm.group(prompt, WARM).requests[0] for prompt in (LONG, *PROMPTS[:2])]
+    real = llm.engine.target.new_cache
+
+    def new_cache(rows: int) -> object:
+        if rows > 100:
+            raise RuntimeError("can't allocate memory")
+        return real(rows)
+
+    monkeypatch.setattr(llm.engine.target, "new_cache", new_cache)
+    for one in requests:
+        llm.engine.add(one)
+    while llm.engine.busy:
+        llm.engine.step()
+    monkeypatch.undo()
+    assert [one.output.finish_reason == "error" for one in requests] == [True, False, False]
+    assert [one.output.token_ids for one in requests[1:]] == ids(plain.generate(PROMPTS[:2], WARM))
+
+
+def test_a_grammar_that_breaks_on_a_draft_fails_alone(plain: LLM) -> None:
+    class Broken:
+        def observe(self, token: int) -> None: ...
+
+        def allowed(self) -> object:
+            return np.ones(plain.config.vocab_size, dtype=bool)
+
+        def fit(self, *_: object) -> None:
+            raise RuntimeError("a panic in the parser")
+
+    llm = plain.with_draft(drafters(plain)["ngram"])
+    requests = [llm.group(prompt, GREEDY).requests[0] for prompt in PROMPTS[:3]]
+    requests[1].sampler.guide = Broken()  # type: ignore[assignment]
+    for one in requests:
+        llm.engine.add(one)
+    while llm.engine.busy:
+        llm.engine.step()
+    assert isinstance(requests[1].error, RuntimeError)
+    expected = ids(plain.generate(PROMPTS[:3], GREEDY))
+    assert [requests[place].output.token_ids for place in (0, 2)] == [expected[0], expected[2]]
+
+
+@pytest.mark.parametrize("fault", ["raises", "too many"])
+def test_a_drafter_that_cuts_its_memory_wrongly_harms_no_text(
+    plain: LLM, monkeypatch: pytest.MonkeyPatch, fault: str
+) -> None:
+    drafter = drafters(plain)["ngram"]
+    assert drafter is not None
+
+    def resume(memory: object, rows: int, copy: bool) -> tuple[None, int]:
+        if fault == "raises":
+            raise IndexError("no such rows")
+        return None, rows + 7
+
+    monkeypatch.setattr(drafter, "resume", resume)
+    llm, prompts = plain.with_draft(drafter), [LONG + end for end in ("", " The dog", " The cat")]
+    llm.engine.scheduler.prefixes = Prefixes(2)
+    expected = ids(plain.generate(prompts, WARM))
+    for _ in range(2):
+        assert ids(llm.generate(prompts, WARM)) == expected
+
+
+def test_what_is_used_may_be_asked_while_a_text_loses_its_cache(plain: LLM) -> None:
+    scheduler = plain.with_draft(None).engine.scheduler
+
+    class Fleeting:
+        @property
+        def cache(self) -> object:
+            cache, self._cache = self._cache, None
+            return cache
+
+        _cache: object = scheduler.target.new_cache(64)
+
+    scheduler.running = [Fleeting()]  # type: ignore[list-item]
+    assert scheduler.used == 64 * scheduler.row_bytes
+
+
 def test_one_text_too_long_for_the_budget_is_refused_beforehand(plain: LLM, stories: object) -> None:
     row = plain.engine.scheduler.row_bytes
     with pytest.raises(UserError, match="max_model_len of at most 100"):
@@ -150,6 +279,17 @@ def test_kept_caches_make_way(plain: LLM) -> None:
         tight.generate(prompt, replace(WARM, max_tokens=100, ignore_eos=True))
         scheduler = tight.engine.scheduler
         assert 0 < scheduler.prefixes.rows * scheduler.row_bytes <= (scheduler.budget or 0)
+
+
+def test_kept_caches_make_way_for_one_that_runs_alone(plain: LLM) -> None:
+    tight = with_budget(plain, None, rows=512, kept=4)
+    scheduler, params = tight.engine.scheduler, replace(WARM, max_tokens=400, ignore_eos=True)
+
+    def watch() -> None:
+        assert scheduler.used + scheduler.prefixes.rows * scheduler.row_bytes <= (scheduler.budget or 0)
+
+    for prompt in PROMPTS:
+        run(tight, [prompt], params, watch)
 
 
 @pytest.mark.parametrize("name", ["none", "ngram", "model", "eagle"])

@@ -144,7 +144,7 @@ class Engine:
             if len(shares) > 1:
                 log.warning("a pass failed (%s: %s); each of its texts goes on alone", type(error).__name__, error)
                 return [verdict for share in shares for verdict in self._pass([share])]
-            _fail(shares[0], error)
+            shares[0].request.fail(error)
             return []
         self._verify_seconds = perf_counter() - begun
         return self._accept(shares, features, logits)
@@ -184,8 +184,11 @@ class Engine:
                 self._stop_drafting(roomy, error)
         for request in ready:
             if request.sampler.guide is not None:
-                trees[id(request)] = request.sampler.guide.fit(trees[id(request)], request.draft.room)
-        return [Share(request, trees[id(request)], reading=False) for request in ready]
+                try:
+                    trees[id(request)] = request.sampler.guide.fit(trees[id(request)], request.draft.room)
+                except Exception as error:
+                    request.fail(error)
+        return [Share(request, trees[id(request)], reading=False) for request in ready if not request.finished]
 
     def _propose(self, drafter: Drafter, requests: Sequence[Request], beside: int) -> dict[int, TokenTree]:
         """Checked trees by request: a wrong guess costs nothing, but a tree that is none would cost the text."""
@@ -241,7 +244,7 @@ class Engine:
                 else:
                     verdicts.append(self._keep_path(share, features[share.rows], logits[own], best[own]))
             except Exception as error:  # one request cannot be honoured, or broke; the others go on
-                _fail(share, error)
+                share.request.fail(error)
             start = own.stop
         return verdicts
 
@@ -293,13 +296,6 @@ class Engine:
                 self.drafter.observe(request.draft, tokens, features, self.clock)
             except Exception as error:
                 self._stop_drafting([request], error)
-
-
-def _fail(share: Share, error: Exception) -> None:
-    if not isinstance(error, UserError):
-        log.error("a text failed (%s: %s); the others go on", type(error).__name__, error)
-        log.debug("where it failed", exc_info=error)
-    share.request.fail(error)
 
 
 def _pick(request: Request, logits: Tensor, best: list[int]) -> int:

@@ -5,6 +5,7 @@ Knows: tokens, caches, a drafter's memory of them. Does not know: conversations,
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 from frspec.models.cache import KVCache
 from frspec.speculation.drafters.base import Drafter
 
+log = logging.getLogger("frspec")
 TAIL = 16
 """What a finished text may have beyond the shared part for its cache to be taken over; otherwise that is copied, which
 costs little against reading it, and the text itself may be gone on from another time."""
@@ -72,12 +74,22 @@ class Prefixes:
         moved = mine and best.cache.length - rows <= TAIL
         memory = None
         if drafter is not None:
-            memory, rows = drafter.resume(best.memory, rows, copy=not moved)
+            memory, rows = _resumed(drafter, best.memory, rows, copy=not moved)
             if rows == 0:
                 return None
         if mine:
             self._kept = [kept for kept in self._kept if kept is not best] + ([] if moved else [best])
         return Kept(best.tokens[:rows], best.cache.beginning(rows, copy=not moved), memory)
+
+
+def _resumed(drafter: Drafter, memory: Any, rows: int, copy: bool) -> tuple[Any, int]:
+    """``Drafter.resume``, which may be wrong but can do no harm: where it breaks, the text is read from its start."""
+    try:
+        own, known = drafter.resume(memory, rows, copy)
+        return own, max(0, min(known, rows))
+    except Exception as error:
+        log.warning("the drafter failed (%s: %s); a text is read as a whole", type(error).__name__, error)
+        return None, 0
 
 
 def common(one: Sequence[int], other: Sequence[int]) -> int:

@@ -5,11 +5,13 @@ Knows: its tokens, its sampler, when it ends. Does not know: batches, models, dr
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from time import perf_counter
 
 from torch import Tensor
 
+from frspec.errors import UserError
 from frspec.models.cache import KVCache
 from frspec.speculation.drafters.base import DraftState
 from frspec.speculation.guidance import Guide
@@ -17,6 +19,8 @@ from frspec.speculation.sampler import Sampler, describe
 from frspec.text.detokenizer import Detokenizer
 from frspec.text.tokenizer import Tokenizer
 from frspec.types import CompletionOutput, Logprob, RequestMetrics, Round, SamplingParams
+
+log = logging.getLogger("frspec")
 
 
 class Request:
@@ -124,15 +128,21 @@ class Request:
 
     def fail(self, error: Exception) -> None:
         """End with an error, which is this request's alone."""
+        if not isinstance(error, UserError):
+            log.error("a text failed (%s: %s); the others go on", type(error).__name__, error)
+            log.debug("where it failed", exc_info=error)
         self.error = error
         self.end("error", str(error))
 
     def note_prompt(self, start: int, following: Sequence[int], logits: Tensor) -> None:
         """Keep the log-probabilities of prompt tokens, from the logits [n, V] of the rows before them, the first of
         which is row ``start`` of the text; once, however often they are read."""
-        if self.params.prompt_logprobs is not None and start + 1 == len(self.prompt_logprobs) <= self.prompt_length:
-            for token, row in zip(following, logits, strict=False):
-                self.prompt_logprobs.append(describe(row, token, self.params.prompt_logprobs, self._decode))
+        known = len(self.prompt_logprobs)
+        if self.params.prompt_logprobs is None or known == self.prompt_length:
+            return
+        new = slice(known - start - 1, self.prompt_length - start - 1)  # an interrupted one is read in other chunks
+        for token, row in zip(following[new], logits[new], strict=False):
+            self.prompt_logprobs.append(describe(row, token, self.params.prompt_logprobs, self._decode))
 
     def note_time(self) -> None:
         """Look at the wall clock after a pass that emitted something."""

@@ -61,7 +61,8 @@ class Scheduler:
     @property
     def used(self) -> int:
         """Bytes that the caches of running texts take."""
-        return self.row_bytes * sum(r.cache.capacity for r in self.running if r.cache is not None)
+        caches = [request.cache for request in self.running]  # others ask too, while the engine takes some away
+        return self.row_bytes * sum(cache.capacity for cache in caches if cache is not None)
 
     def admit(self) -> None:
         """Give slots to those who wait, in their turn, as far as there is room."""
@@ -76,15 +77,18 @@ class Scheduler:
             if self.running and not self._has_room(rows):
                 return  # nobody overtakes a long one, or it would wait for ever
             self.waiting.take(request)
-            self._open(request, rows)
-            self.running.append(request)
+            try:
+                self._open(request, rows)
+                self.running.append(request)
+            except Exception as error:  # no memory for its cache; others may need less
+                request.fail(error)
 
     def make_room(self, tree: int) -> None:
         """Before a step whose trees have up to ``tree`` rows: see that caches may grow, if need be by taking the slot
         of whoever came last. It loses nothing: what it had is read again, and it goes on where it stood."""
         if self.budget is None:
             return
-        while len(self.running) > 1 and not self._has_room(self._growth(tree)):
+        while not self._has_room(self._growth(tree)) and len(self.running) > 1:
             youngest = self.running.pop()
             youngest.cache, youngest.draft.memory = None, None
             self.waiting.put_back(youngest)
@@ -149,7 +153,8 @@ class Scheduler:
         kept = None
         if request.params.prompt_logprobs is None:  # those need the scores of every prompt token
             running = [Kept(r.tokens, r.cache, r.draft.memory) for r in self.running if r.cache is not None]
-            kept = self.prefixes.take(request.tokens, self.drafter, running)
+            unread = request.tokens[:-1] if request.output.token_ids else request.tokens  # the next root is not read
+            kept = self.prefixes.take(unread, self.drafter, running)
         request.cache = self.target.new_cache(rows) if kept is None else kept.cache
         request.cache.most = len(request.tokens) + request.left + TREE_ROWS
         if kept is not None:
