@@ -1,21 +1,25 @@
 """Documents out of files, folders and patterns, one at a time.
 
-Knows: which files a source means, which field holds the text, how to speak of a bad record. Does not know: file
+Knows: which field holds the text, how to speak of a bad record. Does not know: where files lie (``places``), their
 formats (``readers``), tokens.
 """
 
 from __future__ import annotations
 
-import glob
 import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from frspec.errors import UserError
+from frspec.text.bad import Bad
 from frspec.text.conversations import CONVERSATIONS, to_messages
-from frspec.text.readers import Bad, records
+from frspec.text.document import Document as Document
+from frspec.text.document import View
+from frspec.text.places import File, find_files, suffixes
+from frspec.text.readers import records
+from frspec.text.remote import Unreachable
 
 DEFAULT_FIELD = "text"
 LOGGED = 10  # bad records that are named; the rest are counted
@@ -23,37 +27,25 @@ LOGGED = 10  # bad records that are named; the rest are counted
 log = logging.getLogger("frspec")
 
 
-@dataclass(frozen=True)
-class Document:
-    """One text or one conversation, and where it comes from (line or row, from 1)."""
-
-    source: str
-    line: int
-    text: str | None = None
-    messages: list[dict[str, Any]] | None = None
-
-    def texts(self) -> list[str]:
-        """The text, or what each message says."""
-        if self.text is not None:
-            return [self.text]
-        return [message["content"] for message in self.messages or []]
-
-
 class Documents(Iterator[Document]):
     """The documents of ``files`` in order; at any moment one batch of one file is in memory.
 
     ``sources`` are the files, folders and patterns that were asked for. ``skipped`` counts the bad records, and the
-    files given up, so far. ``size`` is all files' bytes.
+    files given up, so far. ``size`` is all files' bytes. ``view`` chooses what is meant of each document.
 
     Raises while iterating:
-        UserError: at a bad record, unless ``skip_bad``; and at the end if there was no document at all.
+        UserError: at a bad record, unless ``skip_bad``; at a place that stops answering; and at the end if there was
+            no document at all.
     """
 
-    def __init__(self, sources: Sequence[str], files: Sequence[Path], field: str, skip_bad: bool) -> None:
+    def __init__(
+        self, sources: Sequence[str], files: Sequence[File], field: str, skip_bad: bool, view: View | None
+    ) -> None:
         self.sources = sources
         self.files = files
+        self.view = view
         self.skipped = 0
-        self.size = sum(file.stat().st_size for file in files)
+        self.size = sum(file.size for file in files)
         self._done = 0
         self._file: BinaryIO | None = None
         self._fields = (field, *CONVERSATIONS) if field == DEFAULT_FIELD else (field,)
@@ -70,25 +62,27 @@ class Documents(Iterator[Document]):
         return self._done + (self._file.tell() if self._file else 0)
 
     def _read(self) -> Iterator[Document]:
-        for path in self.files:
+        for file in self.files:
             before = self.skipped
             try:
-                yield from self._read_file(path)
+                yield from self._read_file(file)
+            except Unreachable:
+                raise
             except UserError as error:
                 if not self._skip_bad:
                     raise UserError(f"{error} (--skip-bad leaves unreadable parts out)") from error
                 self._skip(error)
-            self._file, self._done = None, self._done + path.stat().st_size
+            self._file, self._done = None, self._done + file.size
             if self.skipped > before:
-                log.warning("%s: skipped %d unreadable in all", path, self.skipped - before)
+                log.warning("%s: skipped %d unreadable in all", file, self.skipped - before)
         if not self._some:
             raise UserError(f"no documents in {', '.join(self.sources)}")
 
-    def _read_file(self, path: Path) -> Iterator[Document]:
-        with _opened(path) as self._file:
-            for line, record in records(self._file, path, self._fields):
+    def _read_file(self, file: File) -> Iterator[Document]:
+        with file.open() as self._file:
+            for line, record in records(self._file, file.name, self._fields):
                 try:
-                    document = _document(record, path, line, self._fields)
+                    document = _document(record, file.name, line, self._fields, self.view)
                 except UserError as error:
                     if not self._skip_bad:
                         raise
@@ -104,9 +98,13 @@ class Documents(Iterator[Document]):
 
 
 def read_documents(
-    sources: str | Path | Sequence[str | Path], field: str = DEFAULT_FIELD, skip_bad: bool = False
+    sources: str | Path | Sequence[str | Path],
+    field: str = DEFAULT_FIELD,
+    skip_bad: bool = False,
+    view: View | None = None,
 ) -> Documents:
-    """The documents of ``sources``: files, folders (with all below them) and patterns such as ``data/*.jsonl.gz``.
+    """The documents of ``sources``: files, folders (with all below them) and patterns such as ``data/*.jsonl.gz``,
+    on this machine or behind URLs that fsspec has a driver for.
 
     JSON Lines (``.jsonl``, ``.ndjson``, ``.json``; also ``.gz``, ``.xz``, ``.zst``) and Parquet give one document a
     record: its ``field``, which may be a text or a conversation; without a ``text`` a conversation under
@@ -114,56 +112,30 @@ def read_documents(
     names; hidden files in them are left out.
 
     Raises:
-        UserError: when a source matches nothing.
+        UserError: when a source matches nothing or cannot be reached.
     """
     if isinstance(sources, str | Path):
         sources = [sources]
-    files = {file.resolve(): file for source in sources for file in find_files(source)}
+    files = {file.key: file for source in sources for file in find_files(source)}
     if not files:
         raise UserError("no sources; name files, folders or patterns")
-    return Documents([str(source) for source in sources], list(files.values()), field, skip_bad)
+    return Documents([str(source) for source in sources], list(files.values()), field, skip_bad, view)
 
 
-def find_files(source: str | Path) -> list[Path]:
-    """The files ``source`` means, sorted."""
-    path = Path(source).expanduser()
-    if path.is_file():
-        return [path]
-    found = [path] if path.is_dir() else [Path(match) for match in sorted(glob.glob(str(path), recursive=True))]  # noqa: PTH207
-    files = []
-    for match in found:
-        below = sorted(match.rglob("*")) if match.is_dir() else [match]
-        files += [file for file in below if file.is_file() and not _hidden(file, match)]
-    if not files:
-        raise UserError(f"no files in {source}" if path.is_dir() else f"nothing is called {source}")
-    return files
-
-
-def _opened(path: Path) -> BinaryIO:
-    try:
-        return path.open("rb")
-    except OSError as error:
-        raise UserError(f"{path}: cannot be opened: {error.strerror}") from error
-
-
-def _hidden(file: Path, folder: Path) -> bool:
-    return any(part.startswith(".") for part in file.relative_to(folder).parts)
-
-
-def _document(record: Any, path: Path, line: int, fields: Sequence[str]) -> Document:
-    where = f"{path}, line {line}"
+def _document(record: Any, name: str, line: int, fields: Sequence[str], view: View | None) -> Document:
+    where = f"{name}, {'row' if '.parquet' in suffixes(name)[-1:] else 'line'} {line}"
     try:
         if isinstance(record, Bad):
             raise ValueError(record.reason)
         value = _value(record, fields) if isinstance(record, dict) else record
-        document = Document(str(path), line, **_text_or_messages(value, fields[0]))
+        document = Document(name, line, **_text_or_messages(value, fields[0]))
         for text in document.texts():
             text.isascii() or text.encode()
+        return document if view is None else replace(document, view=view(document))
     except UnicodeEncodeError as error:
         raise UserError(f"{where}: holds a lone surrogate (\\ud800 to \\udfff), which is not Unicode") from error
-    except ValueError as error:
+    except (ValueError, UserError) as error:
         raise UserError(f"{where}: {error}") from error
-    return document
 
 
 def _value(record: dict[str, Any], fields: Sequence[str]) -> Any:

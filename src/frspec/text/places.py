@@ -1,0 +1,99 @@
+"""Where files lie: this machine's folders, and everything fsspec has a driver for.
+
+Knows: what a source means, how to list and open it, how a connection breaks. Does not know: what is in the files.
+"""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO
+from urllib.parse import urlsplit
+
+from frspec.errors import UserError
+
+URL = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class File:
+    """One file: the name to speak of it, its ``size`` in bytes (0 if its place does not tell), how to open it.
+
+    ``key`` is the same for the same file under another name. ``open`` raises ``UserError``.
+    """
+
+    name: str
+    key: str
+    size: int
+    open: Callable[[], BinaryIO]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+def find_files(source: str | Path) -> list[File]:
+    """The files ``source`` means, sorted: a file, a folder with all below it, a pattern; on this machine or a URL.
+
+    Raises:
+        UserError: when there is none, a folder cannot be listed, or a URL's driver is not installed.
+    """
+    if isinstance(source, str) and URL.match(source):
+        from frspec.text.remote import find_remote
+
+        return find_remote(source)
+    path = Path(source).expanduser()
+    try:
+        paths = _find(path)
+    except (OSError, ValueError) as error:  # unreadable folders, names no file can have
+        raise UserError(f"{source}: cannot be listed: {getattr(error, 'strerror', None) or error}") from error
+    if not paths:
+        raise UserError(f"no files in {source}" if path.is_dir() else f"nothing is called {source}")
+    return [_local(path) for path in paths]
+
+
+def suffixes(name: str) -> list[str]:
+    """The endings of a file's name in small letters; a URL's query is no part of it."""
+    path = urlsplit(name).path if URL.match(name) else name
+    return [suffix.lower() for suffix in PurePosixPath(path).suffixes]
+
+
+def hidden(path: str) -> bool:
+    """Whether a part of a path below a folder begins with a dot."""
+    return any(part.startswith(".") for part in path.split("/"))
+
+
+def _find(path: Path) -> list[Path]:
+    if path.is_file():
+        return [path]
+    found = [path] if path.is_dir() else [Path(match) for match in sorted(glob.glob(str(path), recursive=True))]  # noqa: PTH207
+    files = []
+    for match in found:
+        files += _below(match) if match.is_dir() else [match] if _is_file(match) else []
+    return files
+
+
+def _below(folder: Path) -> list[Path]:
+    def refuse(error: OSError) -> None:
+        raise error
+
+    found = [Path(top, name) for top, _, names in os.walk(folder, onerror=refuse) for name in names]
+    return sorted(file for file in found if not hidden(file.relative_to(folder).as_posix()) and _is_file(file))
+
+
+def _is_file(path: Path) -> bool:
+    """A link to nothing counts as one: it fails when it is opened, instead of being left out silently."""
+    return path.is_file() or (path.is_symlink() and not path.exists())
+
+
+def _local(path: Path) -> File:
+    def opened() -> BinaryIO:
+        try:
+            return path.open("rb")
+        except OSError as error:
+            raise UserError(f"{path}: cannot be opened: {error.strerror}") from error
+
+    return File(str(path), str(path.resolve()), path.stat().st_size if path.exists() else 0, opened)
