@@ -13,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 
 from frspec.server.protocol.chat import ChatRequest
 from frspec.server.protocol.completions import CompletionRequest
+from frspec.server.protocol.tokens import DetokenizeRequest, TokenizeText
 from frspec.types import SamplingParams
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "serving.md"
@@ -42,6 +43,43 @@ def test_every_field_is_documented(model: type[BaseModel]) -> None:
 def test_every_sampling_parameter_can_be_asked_for() -> None:
     parameters = set(SamplingParams.__dataclass_fields__) - NOT_FOR_HTTP
     assert parameters <= set(CompletionRequest.model_fields)
+
+
+MANY = {f"{i}x": 1 for i in range(50_000)}
+TEXT: Any = {"role": "user", "content": "a"}
+
+
+@pytest.mark.parametrize(
+    ("model", "body"),
+    [
+        (ChatRequest, {"messages": [TEXT], **MANY}),
+        (ChatRequest, {"messages": [TEXT | MANY]}),
+        (ChatRequest, {"messages": [TEXT | {"content": [{"type": "text", "text": "a", **MANY}]}]}),
+        (ChatRequest, {"messages": [TEXT], "tools": [{"type": "function", "function": {"name": "f", **MANY}}]}),
+        (ChatRequest, {"messages": [TEXT], "tool_choice": MANY}),
+        (ChatRequest, {"messages": [TEXT], "metadata": MANY}),
+        (ChatRequest, {"messages": [TEXT], "response_format": {"type": "text", **MANY}}),
+        (CompletionRequest, {"prompt": "a", "logit_bias": MANY}),
+        (CompletionRequest, {"prompt": "a", "stream_options": MANY}),
+        (CompletionRequest, {"prompt": "a", "structured_outputs": MANY}),
+        (CompletionRequest, {"prompt": "a", "structured_outputs": {"choice": [""] * 50_000}}),
+        (TokenizeText, {"prompt": "a", **MANY}),
+        (DetokenizeRequest, MANY),
+    ],
+)
+def test_what_is_wrong_in_many_places_is_not_wholly_checked(model: type[BaseModel], body: Any) -> None:
+    """The check holds up everybody: fifty thousand complaints took half a second."""
+    with pytest.raises(ValidationError) as refused:
+        model.model_validate(body)
+    assert refused.value.error_count() <= 1000
+
+
+def test_many_biases_are_checked_as_few_are() -> None:
+    biases = {str(id): id % 200 - 100 for id in range(5000)}
+    assert CompletionRequest(prompt="a", logit_bias=biases).logit_bias == biases
+    with pytest.raises(ValidationError) as refused:
+        CompletionRequest(prompt="a", logit_bias=biases | {"4999": 101})
+    assert refused.value.errors()[0]["loc"] == ("logit_bias", "4999")
 
 
 @pytest.mark.parametrize("wrong", ["1", True, 1.5, [1], {"a": 1}], ids=repr)

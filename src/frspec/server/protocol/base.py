@@ -1,4 +1,4 @@
-"""What the bodies of all requests have in common: unknown fields are refused by name, and no value is converted.
+"""What all requests for text have in common.
 
 Knows: the fields that every request for text takes, by OpenAI's and vLLM's names. Does not know: what limits apply.
 """
@@ -6,31 +6,26 @@ Knows: the fields that every request for text takes, by OpenAI's and vLLM's name
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field
 
+from frspec.server.protocol.body import PIECE_BY_PIECE, Body, Several
 from frspec.server.protocol.formats import ResponseFormat, StructuredOutputsBody
 from frspec.types import SamplingParams
 
 Text = Annotated[str, Field(min_length=1)]
 TokenId = Annotated[int, Field(ge=0, lt=2**31)]
-Item = TypeVar("Item")
-Several = Annotated[list[Item], Field(fail_fast=True)]
-"""A list whose check ends with the first that is wrong: a body of a million wrong ones must not hold up the server."""
 Count = Annotated[int, Field(ge=1, lt=2**31)]
+Biases = Annotated[
+    dict[Annotated[str, Field(pattern="^[0-9]{1,9}$")], Annotated[float, Field(ge=-100, le=100)]], PIECE_BY_PIECE
+]
 PASSED = (
     "n", "seed", "temperature", "top_p", "top_k", "min_p", "frequency_penalty", "presence_penalty",
     "repetition_penalty", "min_tokens", "stop", "stop_token_ids", "bad_words", "allowed_token_ids", "ignore_eos",
     "include_stop_str_in_output", "skip_special_tokens", "prompt_logprobs",
 )  # fmt: skip
 """Fields that ``SamplingParams`` has by the same names."""
-
-
-class Body(BaseModel):
-    """A JSON object with the fields that are described here and no others, of the types that are described here."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
 
 class StreamOptions(Body):
@@ -53,9 +48,7 @@ class TextRequest(Body):
     top_p: float | None = Field(None, gt=0, le=1)
     frequency_penalty: float | None = Field(None, ge=-2, le=2)
     presence_penalty: float | None = Field(None, ge=-2, le=2)
-    logit_bias: dict[Annotated[str, Field(pattern="^[0-9]{1,9}$")], Annotated[float, Field(ge=-100, le=100)]] | None = (
-        Field(None, description="From token ids to what is added to their scores.")
-    )
+    logit_bias: Biases | None = Field(None, description="From token ids to what is added to their scores.")
     stop: Text | Several[Text] | None = None
     response_format: ResponseFormat | None = None
 
@@ -77,13 +70,6 @@ class TextRequest(Body):
         None, description="What was drafted and accepted; tree: every verified tree too, in streams."
     )
     user: str | None = Field(None, description="A label; it changes nothing.")
-
-    @model_validator(mode="before")
-    @classmethod
-    def _few(cls, fields: Any) -> Any:
-        if isinstance(fields, dict) and len(fields) > len(cls.model_fields):  # or each would be complained about
-            raise ValueError(f"there are {len(fields)} fields, but only {len(cls.model_fields)} are known")
-        return fields
 
     def sampling(self, defaults: Mapping[str, Any], **more: Any) -> SamplingParams:
         """``SamplingParams``: what the request says, then what ``defaults`` say; ``more`` as it is.

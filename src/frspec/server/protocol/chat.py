@@ -9,7 +9,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from frspec.server.protocol.base import Count, Several, TextRequest
+from frspec.server.protocol.base import Count, TextRequest
+from frspec.server.protocol.body import PIECE_BY_PIECE, Several
 from frspec.server.protocol.messages import Message, Tool, ToolChoice
 
 
@@ -30,7 +31,7 @@ class ChatRequest(TextRequest):
     chat_template_kwargs: dict[str, Any] | None = Field(None, description="Variables for the chat template.")
 
     store: Literal[False] | None = None
-    metadata: Annotated[dict[str, str], Field(max_length=0)] | None = None
+    metadata: Annotated[dict[str, str], Field(max_length=0), PIECE_BY_PIECE] | None = None
     service_tier: Literal["auto", "default"] | None = None
     modalities: Several[Literal["text"]] | None = None
     prompt_cache_retention: Literal["in_memory", "in-memory"] | None = None

@@ -9,7 +9,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from frspec.server.protocol.base import Count, Several, TextRequest, TokenId
+from frspec.server.protocol.base import Count, TextRequest, TokenId
+from frspec.server.protocol.body import Several
 
 Ids = Annotated[Several[TokenId], Field(min_length=1)]
 

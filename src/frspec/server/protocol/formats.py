@@ -7,28 +7,25 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from frspec.errors import UserError
+from frspec.server.protocol.body import Body, Several
 from frspec.types import StructuredOutputs
 
-_STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
-
-class TextFormat(BaseModel):
+class TextFormat(Body):
     """Any text."""
 
-    model_config = _STRICT
     type: Literal["text"]
 
     def structured(self) -> None:
         """Nothing is asked for."""
 
 
-class JsonObjectFormat(BaseModel):
+class JsonObjectFormat(Body):
     """Any JSON object."""
 
-    model_config = _STRICT
     type: Literal["json_object"]
 
     def structured(self) -> StructuredOutputs:
@@ -36,20 +33,18 @@ class JsonObjectFormat(BaseModel):
         return StructuredOutputs(json_object=True)
 
 
-class JsonSchema(BaseModel):
+class JsonSchema(Body):
     """A schema with a name. The answer follows it whatever ``strict`` says."""
 
-    model_config = _STRICT
     name: str = Field(min_length=1, max_length=64, pattern="^[A-Za-z0-9_-]+$")
     description: str | None = None
     schema_: dict[str, Any] = Field(alias="schema")
     strict: bool | None = None
 
 
-class JsonSchemaFormat(BaseModel):
+class JsonSchemaFormat(Body):
     """JSON that follows a schema."""
 
-    model_config = _STRICT
     type: Literal["json_schema"]
     json_schema: JsonSchema
 
@@ -61,13 +56,12 @@ class JsonSchemaFormat(BaseModel):
 ResponseFormat = Annotated[TextFormat | JsonObjectFormat | JsonSchemaFormat, Field(discriminator="type")]
 
 
-class StructuredOutputsBody(BaseModel):
+class StructuredOutputsBody(Body):
     """vLLM's field: exactly one of these."""
 
-    model_config = _STRICT
     json_: dict[str, Any] | str | None = Field(None, alias="json", description="A JSON schema, or one as text.")
     regex: str | None = Field(None, min_length=1)
-    choice: list[Annotated[str, Field(min_length=1)]] | None = Field(None, min_length=1)
+    choice: Several[Annotated[str, Field(min_length=1)]] | None = Field(None, min_length=1)
     grammar: str | None = Field(None, min_length=1, description="Lark, as llguidance reads it.")
     json_object: Literal[True] | None = None
 

@@ -9,7 +9,8 @@ from typing import Any
 
 from pydantic import Field
 
-from frspec.server.protocol.base import Body, Several, TokenId
+from frspec.server.protocol.base import TokenId
+from frspec.server.protocol.body import Body, Several
 from frspec.server.protocol.messages import Message, Tool
 
 
