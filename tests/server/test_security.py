@@ -250,6 +250,7 @@ def test_what_a_request_says_is_logged_only_if_asked(caplog: pytest.LogCaptureFi
         with caplog.at_level(0), served(log_requests=wanted) as (http, _):
             assert http.post("/v1/echo", json={"prompt": "a private matter\n"}).status_code == 200
             http.post("/v1/echo", content=b'{"prompt":\n\n"another"}', headers={"Content-Type": "application/json"})
+            http.post("/v1/%0A%1B[2Jforged", json={})
         ours = [record.getMessage() for record in caplog.records if record.name != "httpx"]
         assert any("a private matter" in line for line in ours) is wanted
         assert any("another" in line for line in ours) is wanted

@@ -41,7 +41,7 @@ class Bodies:
             if body:
                 _check_type(headers)
                 if self._logged:  # as one line, whatever is in it
-                    log.info("%s %r", scope["path"], body.decode("utf-8", "backslashreplace"))
+                    log.info("%r %r", scope["path"], body.decode("utf-8", "backslashreplace"))
         except ApiError as refusal:
             await refusal.response()(scope, receive, send)
             return
