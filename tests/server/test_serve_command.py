@@ -7,17 +7,20 @@ import re
 import socket
 from pathlib import Path
 from typing import Any
+from unittest.mock import MagicMock
 
 import click
 import pytest
 import torch
 from click.testing import CliRunner
+from fastapi import FastAPI
 
 from frspec import shipped
 from frspec.cli import threads
 from frspec.cli.options import draft_options, model_options, tree_options
 from frspec.cli.serve import SETTINGS, serve
 from frspec.errors import UserError
+from frspec.server.run import bind, run
 from frspec.server.settings import Settings
 from tests.server.serve_process import ServeProcess, command
 from tests.shipped.conftest import write_target
@@ -222,3 +225,12 @@ def test_the_whole_way(model: Path, tmp_path: Path) -> None:
         assert [line.split()[1] for line in server.said] == ["loaded;", "serving"], "and no warning"
         assert "secret" not in "".join(server.said)
         assert "once" not in "".join(server.said), "no request's text is logged unless asked"
+
+
+def test_a_place_that_another_takes_while_the_model_is_loaded() -> None:
+    with bind(Settings(port=0)) as first:
+        settings = Settings(port=first.getsockname()[1])
+        with bind(settings) as second:
+            first.listen()
+            with pytest.raises(UserError, match="cannot listen"):
+                run(FastAPI(), MagicMock(), settings, second, access_log=False)

@@ -63,7 +63,8 @@ def limit_options(command: Command) -> Command:
         _setting("--max-streams-per-client", "The same of one key, or address without keys.", type=COUNT, metavar="N"),
         click.option("--max-queue", type=click.IntRange(min=0), default=256, show_default=True, metavar="N",
                      help="Completions that may wait for a slot."),
-        click.option("--max-queue-seconds", type=float, metavar="S", help="How long; no limit if left out."),
+        click.option("--max-queue-seconds", type=click.FloatRange(min=0), metavar="S",
+                     help="How long; no limit if left out."),
     )(command)  # fmt: skip
 
 

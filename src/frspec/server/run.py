@@ -43,8 +43,13 @@ def bind(settings: Settings) -> socket.socket:
         place.bind(address)
     except (OSError, UnicodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is no host name"
-        raise UserError(f"cannot listen on {host} port {port}: {reason}; choose with --host and --port") from error
+        raise _taken(settings, reason) from error
     return place
+
+
+def _taken(settings: Settings, reason: str | None) -> UserError:
+    where = f"{settings.host} port {settings.port}"
+    return UserError(f"cannot listen on {where}: {reason}; choose with --host and --port")
 
 
 def url_of(place: socket.socket) -> str:
@@ -58,8 +63,13 @@ def run(app: FastAPI, service: Service, settings: Settings, place: socket.socket
     what is left is cancelled; a second signal cancels it at once.
 
     Raises:
+        UserError: when another program listens at ``place`` by now: until one does, several may take it.
         SystemExit: with status 1, when the engine has died.
     """
+    try:
+        place.listen()
+    except OSError as error:
+        raise _taken(settings, error.strerror) from error
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("frspec").setLevel(logging.INFO)
     logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # else every piece of garbage is a line
