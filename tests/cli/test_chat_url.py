@@ -151,10 +151,23 @@ def test_keys_and_refusals_are_one_line(model: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("url", ["localhost:8000", "ftp://x", "http://", "http://x:y", "http://u:p@x", "http://x?k=1"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "localhost:8000", "ftp://x", "http://", "http://x:y", "http://u:p@x", "http://x?k=1", "http://[::1",
+        "http://a..b", f"http://{'a' * 64}", "http://x/\u00fc",
+    ],
+)  # fmt: skip
 def test_what_is_no_url(url: str) -> None:
     with pytest.raises(UserError):
         Remote(url, None)
+
+
+@pytest.mark.parametrize("key", ["\u043a\u043b\u044e\u0447", "line\n", "a\r\nb"])
+def test_what_is_no_key(key: str) -> None:
+    with pytest.raises(UserError, match="no header can hold") as refused:
+        Remote("http://127.0.0.1:1", key).models()
+    assert key not in str(refused.value)
 
 
 class Other(BaseHTTPRequestHandler):

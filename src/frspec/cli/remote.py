@@ -25,17 +25,20 @@ class Remote:
     """The server at ``url``, with or without /v1 at its end; ``key`` is sent to it alone.
 
     Raises:
-        UserError: when the URL is none.
+        UserError: when the URL is none, or the key could be none.
     """
 
     def __init__(self, url: str, key: str | None) -> None:
-        parts = urlsplit(url)
         try:
-            self._address = parts.hostname or "", parts.port
+            parts = urlsplit(url)
+            self._address = (parts.hostname or "").encode("idna").decode(), parts.port
         except ValueError as error:
-            raise UserError(f"{url} has a port that is none: {error}") from error
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.username:
+            raise UserError(f"{url} is no server's address: {error}") from error
+        wrong = not parts.hostname or parts.query or parts.username or not parts.path.isascii()
+        if parts.scheme not in ("http", "https") or wrong:
             raise UserError(f"{url} is no server's address; give one such as http://127.0.0.1:8000")
+        if key is not None and not (key.isascii() and key.isprintable()):
+            raise UserError("the API key holds characters that no header can hold; is it the one the server was given?")
         self.url, self._secure = url, parts.scheme == "https"
         self._path = parts.path.rstrip("/").removesuffix("/v1") + "/v1/"
         self._headers = {"Content-Type": "application/json", "Accept": "application/json, text/event-stream"}
