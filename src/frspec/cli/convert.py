@@ -1,10 +1,17 @@
-"""``frspec convert``: a ranking's ids as the list another program reads."""
+"""``frspec convert``: between rankings and what other programs read."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from frspec.ranking.ranking import Ranking
+
+FORMATS = click.Choice(["ranking", "token-map", "json", "text", "token-freq", "d2t", "t2d", "eagle3", "gguf"])
 
 
 def _size(ctx: click.Context, param: click.Parameter, value: str | None) -> int | float | None:  # noqa: ARG001
@@ -17,19 +24,69 @@ def _size(ctx: click.Context, param: click.Parameter, value: str | None) -> int 
 
 @click.command()
 @click.argument("ranking")
-@click.option("-o", "--output", type=click.Path(path_type=Path), required=True,
-              help="The list to write: .pt (FR-Spec, SGLang), .json or .txt.")  # fmt: skip
+@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="The file to write.")
+@click.option("--to", type=FORMATS, help="Its format; by its name otherwise.")
+@click.option("--from", "source_format", type=FORMATS, help="RANKING's format; by its content otherwise.")
 @click.option("--size", callback=_size, metavar="N|SHARE", help="How many ids, or the share to cover; all by default.")
-def convert(ranking: str, output: Path, size: int | float | None) -> None:
-    """Write the most frequent ids of RANKING as the list that other programs read.
+@click.option("--vocab-size", type=click.IntRange(min=1),
+              help="For t2d and eagle3: vocab_size in the target's config.json.")  # fmt: skip
+@click.option("--tokenizer", help="Whose the counts of a token-freq are: checkpoint folder, hub id or file.")
+def convert(
+    ranking: str,
+    output: Path,
+    to: str | None,
+    source_format: str | None,
+    size: int | float | None,
+    vocab_size: int | None,
+    tokenizer: str | None,
+) -> None:
+    """Write the most frequent ids of RANKING as other programs read them, and say what that loses.
 
-    RANKING may itself be such a list, or demo. The list keeps no counts, no fingerprint and no provenance.
+    RANKING is a ranking, a file of another program, a checkpoint with d2t or t2d, or demo.
+
+    \b
+    ranking     frspec's own                                        *.ranking
+    token-map   ids, for FR-Spec, SGLang, CPM.cu                    *.pt
+    json, text  ids                                                 *.json, *.txt
+    token-freq  counts by token id, for speculators                 token_freq*.pt
+    d2t         offsets by draft row: EAGLE-3, speculators          d2t*.npy, .pt, .safetensors
+    t2d         mask over the target's ids: EAGLE-3, speculators    t2d*.npy, .pt, .safetensors
+    eagle3      both in one file: EAGLE-3, SpecForge                .safetensors, .pt; needs --to
+    gguf        llama.cpp's d2t: ids by draft row                   *.gguf
     """
-    from frspec.ranking.formats import write_ids
-    from frspec.ranking.ranking import Ranking
+    from frspec.ranking.formats import format_of_name, read_source, write_source
 
-    whole = Ranking.load(ranking)
+    name = to or format_of_name(output)
+    source = read_source(ranking, source_format)
+    if tokenizer is not None:
+        source = replace(source, ranking=_counts_of(source.ranking, tokenizer, ranking))
+    if vocab_size is not None:
+        source = replace(source, vocab_size=vocab_size)
+    whole = source.ranking
     ids = whole.ids if size is None else whole.covering(size) if isinstance(size, float) else whole.prefix(size)
-    write_ids(ids, output)
-    lost = "" if whole.counts is None else "; counts, fingerprint and provenance stay in the ranking"
-    click.echo(f"{output}: {len(ids):,} of {len(whole):,} ids{lost}", err=True)
+    lost = write_source(source, ids, output, name)
+    said = f"; it does not keep: {', '.join(lost)}" if lost else ""
+    click.echo(f"{output}: {len(ids):,} of {len(whole):,} ids as {name}{said}", err=True)
+
+
+def _counts_of(ranking: Ranking, name: str, file: str) -> Ranking:
+    """``ranking`` as that of a tokenizer: with its fingerprint, and all its ids."""
+    import numpy as np
+
+    from frspec.artifacts import provenance
+    from frspec.errors import UserError
+    from frspec.ranking.ranking import Ranking
+    from frspec.text.tokenizer import Tokenizer
+
+    tokenizer = Tokenizer.load(name)
+    ranking.check_fingerprint(tokenizer.fingerprint)
+    if ranking.fingerprint is not None:
+        return ranking
+    if ranking.counts is None:
+        raise UserError(f"{file} has no counts, so --tokenizer makes no ranking of it; leave it out")
+    if ranking.ids[ranking.counts > 0].max(initial=0) >= tokenizer.vocab_size:
+        raise UserError(f"{file} counts tokens beyond the {tokenizer.vocab_size:,} of {name}; name their own tokenizer")
+    by_id = np.zeros(max(tokenizer.vocab_size, len(ranking)), dtype=np.int64)
+    by_id[ranking.ids] = ranking.counts
+    facts = provenance(tokenizer=tokenizer.name, sources=[file], tokens=int(by_id.sum()))
+    return Ranking.from_counts(by_id[: tokenizer.vocab_size], tokenizer.fingerprint, facts)

@@ -37,6 +37,7 @@ def _about(ranking: Ranking) -> dict[str, Any]:
     about: dict[str, Any] = {
         "ids": len(ranking),
         "counts": ranking.counts is not None,
+        "ordered": ranking.ordered,
         "fingerprint": ranking.fingerprint,
         "provenance": dict(ranking.provenance),
     }
@@ -62,7 +63,8 @@ def _print(file: str, about: dict[str, Any]) -> None:
     console.print(file, style="bold")
     console.print(facts)
     if not about["counts"]:
-        console.print("An id list: its order is known, but no counts, so there is no coverage to show.")
+        order = "its order is known" if about["ordered"] else "its ids stand by number, not by frequency"
+        console.print(f"An id list: {order}, but no counts, so there is no coverage to show.")
         return
     for first, second, rows in (("size", "share", about["coverage"]), ("share", "size", about["covering"])):
         table = Table(first, second, box=None, padding=(0, 2))

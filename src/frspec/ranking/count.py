@@ -23,7 +23,8 @@ import numpy.typing as npt
 from frspec.artifacts import provenance
 from frspec.errors import UserError
 from frspec.ranking.ranking import Ids, Ranking
-from frspec.text.sources import Document, Documents
+from frspec.text.document import Document, Piece
+from frspec.text.sources import Documents
 from frspec.text.tokenizer import Tokenizer
 
 CHUNK = 1 << 18  # characters handed to a process at once; documents are not cut
@@ -67,6 +68,7 @@ def rank_documents(
         characters=counts.characters,
         tokens=counts.tokens,
         skipped=documents.skipped,
+        **(documents.view.facts if documents.view else {}),
     )
     return Ranking.from_counts(counts.by_id, tokenizer.fingerprint, facts)
 
@@ -80,7 +82,8 @@ def count_tokens(
     """How often each id occurs in ``documents``, whatever their order and the number of ``workers``.
 
     No BOS or other token that is not in the text is counted; text that spells a special token counts as the
-    tokenizer encodes it. Each message of a conversation is a text of its own. ``workers``: processes, all cores by
+    tokenizer encodes it. Each message of a conversation is a text of its own, unless a ``View`` chose others.
+    ``workers``: processes, all cores by
     default; 1 counts in this one. ``progress`` is called with the counts so far after every chunk.
 
     Raises:
@@ -104,6 +107,7 @@ class Chunk:
     """Some whole documents."""
 
     texts: list[str] = field(default_factory=list)
+    parts: list[Piece] = field(default_factory=list)  # texts of which not every token is meant
     documents: int = 0
     characters: int = 0
 
@@ -111,10 +115,11 @@ class Chunk:
 def _chunks(documents: Iterable[Document]) -> Iterator[Chunk]:
     chunk = Chunk()
     for document in documents:
-        texts = document.texts()
-        chunk.texts += texts
+        pieces = document.pieces()
+        chunk.texts += [piece.text for piece in pieces if piece.spans is None]
+        chunk.parts += [piece for piece in pieces if piece.spans is not None]
         chunk.documents += 1
-        chunk.characters += sum(map(len, texts))
+        chunk.characters += sum(piece.characters for piece in pieces)
         if chunk.characters >= CHUNK:
             yield chunk
             chunk = Chunk()
@@ -127,7 +132,7 @@ Counted = tuple[Ids, Ids]
 def _map(tokenizer: Tokenizer, chunks: Iterator[Chunk], workers: int) -> Iterator[tuple[Chunk, Counted]]:
     """Each chunk with its counts, in order, a bounded number of chunks ahead."""
     if workers == 1:
-        yield from ((chunk, _count(tokenizer, chunk.texts)) for chunk in chunks)
+        yield from ((chunk, _count(tokenizer, chunk.texts, chunk.parts)) for chunk in chunks)
         return
     # A forked process has the tokenizer without loading it again. It only encodes and counts, so no lock another
     # thread may have held at that moment is ever asked for.
@@ -138,7 +143,8 @@ def _map(tokenizer: Tokenizer, chunks: Iterator[Chunk], workers: int) -> Iterato
     os.environ[PARALLEL] = "false"  # for the processes to inherit: one core each
     try:
         for chunk in chunks:
-            waiting.append((Chunk([], chunk.documents, chunk.characters), pool.submit(_count_here, chunk.texts)))
+            future = pool.submit(_count_here, chunk.texts, chunk.parts)
+            waiting.append((Chunk(documents=chunk.documents, characters=chunk.characters), future))
             if len(waiting) > workers * AHEAD:
                 done, future = waiting.popleft()
                 yield done, future.result()
@@ -163,15 +169,26 @@ def _start(tokenizer: Tokenizer) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
 
 
-def _count_here(texts: list[str]) -> Counted:
+def _count_here(texts: list[str], parts: list[Piece]) -> Counted:
     assert _tokenizer is not None
-    return _count(_tokenizer, texts)
+    return _count(_tokenizer, texts, parts)
 
 
-def _count(tokenizer: Tokenizer, texts: list[str]) -> Counted:
-    """The ids that occur in ``texts``, and how often."""
+def _count(tokenizer: Tokenizer, texts: list[str], parts: list[Piece]) -> Counted:
+    """The ids that occur in ``texts`` and in what is meant of ``parts``, and how often."""
     encoded = tokenizer.encode_batch(texts, add_special_tokens=False)
-    ids = np.fromiter(chain.from_iterable(encoded), dtype=np.int64)
+    ids = np.fromiter(chain(chain.from_iterable(encoded), _meant(tokenizer, parts)), dtype=np.int64)
     by_id: npt.NDArray[np.int64] = np.bincount(ids)
     used = np.flatnonzero(by_id)
     return used, by_id[used]
+
+
+def _meant(tokenizer: Tokenizer, parts: list[Piece]) -> Iterator[int]:
+    """The ids of those tokens that touch a span."""
+    encodings = tokenizer.backend.encode_batch([part.text for part in parts], add_special_tokens=False)
+    for part, encoding in zip(parts, encodings, strict=True):
+        ids, offsets = np.array(encoding.ids, np.int64), np.array(encoding.offsets, np.int64).reshape(-1, 2)
+        spans = np.array([*(part.spans or ()), (len(part.text) + 1, len(part.text) + 2)])  # the last one meets nothing
+        start, end = offsets[:, 0], np.maximum(offsets[:, 1], offsets[:, 0] + 1)  # a token may stand for no character
+        nearest = np.searchsorted(spans[:, 1], start, side="right")  # the first span that ends behind it
+        yield from ids[end > spans[nearest, 0]].tolist()

@@ -28,7 +28,9 @@ class Ranking:
     A ranking that was counted holds every id from 0 to V - 1 once: ``ids`` [V], ``counts`` [V] (``counts[i]`` is how
     often ``ids[i]`` occurred), and the tokenizer's ``fingerprint``. One read from another program's id list has
     only its ``ids`` [N], N <= V, in that list's order; ``counts`` and ``fingerprint`` are None and what needs them is
-    refused. ``provenance``: sources, documents, tokens, date, program version.
+    refused. Counts that another program left have no fingerprint and go up to the largest id that occurred.
+    ``provenance``: sources, documents, tokens, date, program version. ``ordered``: False for ids that stand by number
+    because their file does not say which are frequent; of those there is no prefix.
 
     Raises:
         UserError: when the arrays are no such ranking.
@@ -38,6 +40,7 @@ class Ranking:
     counts: Ids | None
     fingerprint: str | None
     provenance: Mapping[str, Any] = field(default_factory=dict)
+    ordered: bool = True
 
     def __post_init__(self) -> None:
         flaw = _flaw_of_ids(self.ids) or (None if self.counts is None else _flaw_of_counts(self.ids, self.counts))
@@ -88,8 +91,13 @@ class Ranking:
         """The ``n`` most frequent ids, [n] int64.
 
         Raises:
-            UserError: unless n is from 1 to the number of ids.
+            UserError: unless n is from 1 to the number of ids, and all of them where the ids are not ordered.
         """
+        if not self.ordered and n != len(self):
+            raise UserError(
+                f"these {len(self)} ids stand by number, not by frequency, so there is no most frequent part; "
+                "take all of them, or a ranking"
+            )
         if not 1 <= n <= len(self):
             raise UserError(f"cannot take {n} ids of a ranking of {len(self)}; ask for 1 to {len(self)}")
         return self.ids[:n]
