@@ -37,7 +37,7 @@ def draw(results: Sequence[Mapping[str, Any]]) -> Figure:
     figure = Figure(figsize=(10.5, 3.4 * len(results) + 0.3), layout="constrained")
     for place, result in zip(figure.subfigures(len(results), 1, squeeze=False)[:, 0], results, strict=True):
         _fill(place, result)
-    figure.supxlabel(machine(results), fontsize=7, color="#555555")
+    figure.supxlabel(f"{machine(results)}; thin lines: 95th percentiles", fontsize=7, color="#555555")
     return figure
 
 
