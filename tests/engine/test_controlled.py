@@ -12,13 +12,14 @@ from frspec.models.decoder import Decoder
 from frspec.models.layers.linear import Linear
 from frspec.models.layers.prefixes import prefixes
 from frspec.ranking.ranking import Ranking
-from frspec.speculation.controller import Pace
+from frspec.speculation.controller import Controller, Pace
 from frspec.speculation.costs import Costs
 from frspec.speculation.drafters.base import DraftState
+from frspec.speculation.drafters.model import ModelDrafter
 from frspec.speculation.drafters.ngram import NgramDrafter
 from frspec.speculation.drafters.tree import TreeDrafter
 from frspec.speculation.head import DraftHead
-from frspec.speculation.plan import Plan
+from frspec.speculation.plan import Plan, TreeShape
 from frspec.speculation.vocabulary import DraftVocabulary
 from frspec.text.tokenizer import Tokenizer
 from frspec.types import SamplingParams
@@ -176,3 +177,24 @@ def test_longer_matches_than_are_told_apart(plain: LLM) -> None:
     params = replace(GREEDY, max_tokens=150, ignore_eos=True)
     assert ids(drafted.generate(PROMPTS, params)) == ids(plain.generate(PROMPTS, params))
     assert drafted.engine.stats.draft_failures == 0
+
+
+def test_large_plans_stay_in_the_budget(plain: LLM, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Room is made for what the controller may ask for, not for what the drafter was made with."""
+    monkeypatch.setattr("frspec.engine.scheduler.NEW_ROWS", 1)
+    target = plain.engine.target
+    head = DraftHead.of(target, DraftVocabulary.whole(plain.config.vocab_size))
+    drafter = ModelDrafter(target, head, TreeShape(1, 1, 1))
+    params = replace(WARM, max_tokens=200, ignore_eos=True)
+    expected = ids(plain.generate(PROMPTS, params))
+    llm = plain.with_draft(drafter)
+    scheduler = llm.engine.scheduler
+    llm.engine.controller = Controller(costs(drafter.sizes, 0.0001, 0.3, 0.0), drafter, plain.config.vocab_size)
+    scheduler.budget = 320 * scheduler.row_bytes
+    groups = [llm.group(prompt, params) for prompt in PROMPTS]
+    for group in groups:
+        llm.engine.add(group.requests[0])
+    while llm.engine.busy:
+        llm.engine.step()
+        assert scheduler.used <= scheduler.budget or len(scheduler.running) == 1
+    assert [group.requests[0].output.token_ids for group in groups] == expected

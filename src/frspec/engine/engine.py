@@ -89,9 +89,12 @@ class Engine:
         return self.scheduler.running
 
     @property
-    def _most_forced(self) -> int:
-        """Nodes that a tree may have without a drafter."""
-        return LARGEST_TREE if any(request.sampler.guide is not None for request in self.running) else 0
+    def _most_drafted(self) -> int:
+        """Nodes that a tree may have, what grammars force among them."""
+        forced = LARGEST_TREE if any(request.sampler.guide is not None for request in self.running) else 0
+        if self.drafter is None:
+            return forced
+        return max(forced, (self.controller or self.drafter).max_nodes)
 
     @property
     def busy(self) -> bool:
@@ -117,7 +120,7 @@ class Engine:
         started = perf_counter()
         self.clock.start()
         self.scheduler.admit()
-        self.scheduler.make_room(1 + max(self.drafter.max_nodes if self.drafter else 0, self._most_forced))
+        self.scheduler.make_room(1 + self._most_drafted)
         try:
             reading = self._read_prompts()
             shares = reading + self._draft(sum(len(share.tree) for share in reading))

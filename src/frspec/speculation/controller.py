@@ -16,7 +16,7 @@ from math import ceil
 from frspec.speculation.acceptance import Acceptance, Surety
 from frspec.speculation.costs import Costs
 from frspec.speculation.drafters.base import Adaptive, DraftState
-from frspec.speculation.outlook import DEEPEST, Outlook, Promise
+from frspec.speculation.outlook import DEEPEST, NODES, Outlook, Promise
 from frspec.speculation.plan import Plan, Stop, TreeShape
 from frspec.types import TokenTree
 
@@ -76,8 +76,10 @@ class Pace:
 class Controller:
     """Plans for one engine and one drafter; see the module.
 
-    stops: chains may end early, which on a GPU would mean to wait for it at every depth.
+    stops: chains may end early, which on a GPU would mean to wait for it at every depth. ``max_nodes``: of any plan.
     """
+
+    max_nodes = NODES[-1]
 
     def __init__(self, costs: Costs, drafter: Adaptive, vocab_size: int, stops: bool = True) -> None:
         self.costs, self.stops = costs, stops
