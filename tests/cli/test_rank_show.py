@@ -155,3 +155,22 @@ def test_a_hub_id_offline(stories: Path, corpus: Path, tmp_path: Path) -> None:
     missing = code("--revision", "other")
     assert missing.returncode == 1
     assert "some/model is not in the local hub cache" in missing.stderr
+
+
+def test_conversations_and_a_url(tmp_path: Path) -> None:
+    talk = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "The dog"}]
+    (tmp_path / "a.jsonl").write_text(json.dumps({"messages": talk}) + "\n")
+    url = f"file://{tmp_path}/a.jsonl"
+    written = "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\nThe dog<|im_end|>\n"
+    words = ("rank", "--tokenizer", "demo", url, "-o", tmp_path / "r", "--workers", "1")
+    facts = []
+    for more in ((), ("--only", "assistant"), ("--chat-template",), ("--chat-template", "--only", "assistant")):
+        run(*words, *more)
+        facts.append(Ranking.load(tmp_path / "r").provenance)
+    assert [fact["characters"] for fact in facts] == [9, 7, len(written), len("The dog<|im_end|>")]
+    assert [fact.get("only") for fact in facts] == [None, ["assistant"], None, ["assistant"]]
+    assert [fact.get("chat_template") for fact in facts] == [None, None, True, True]
+    assert facts[0]["sources"] == [url]
+    wrong = CliRunner().invoke(frspec, [str(word) for word in (*words, "--chat-template", "--only", "user")])
+    assert wrong.exit_code == 2
+    assert "--only assistant" in wrong.output

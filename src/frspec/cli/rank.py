@@ -10,9 +10,13 @@ from typing import TYPE_CHECKING
 
 import click
 
+from frspec.text.conversations import ROLES
+
 if TYPE_CHECKING:
     from frspec.ranking.count import Counts
+    from frspec.text.document import View
     from frspec.text.sources import Documents
+    from frspec.text.tokenizer import Tokenizer
 
 
 @click.command()
@@ -22,6 +26,10 @@ if TYPE_CHECKING:
 @click.argument("sources", nargs=-1, required=True)
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="The ranking to write.")
 @click.option("--field", default="text", show_default=True, help="Where JSON Lines and Parquet keep the text.")
+@click.option("--only", "roles", multiple=True, type=click.Choice(sorted({*ROLES.values()})),
+              help="Of conversations, count only what this role says; may be repeated.")  # fmt: skip
+@click.option("--chat-template", is_flag=True,
+              help="Count conversations as the chat template writes them, with the tokens it adds.")  # fmt: skip
 @click.option("--workers", type=click.IntRange(min=1), help="Processes; all cores by default.")
 @click.option("--skip-bad", is_flag=True, help="Leave unreadable records and files out, and say how many.")
 @click.option("--revision", help="Branch, tag or commit of a hub id.")
@@ -30,13 +38,16 @@ def rank(
     sources: tuple[str, ...],
     output: Path,
     field: str,
+    roles: tuple[str, ...],
+    chat_template: bool,
     workers: int | None,
     skip_bad: bool,
     revision: str | None,
 ) -> None:
     """Count the tokens of SOURCES and write the ranking.
 
-    SOURCES are JSON Lines (plain, .gz, .xz, .zst), Parquet or text files, folders, or patterns in quotes.
+    SOURCES are JSON Lines (plain, .gz, .xz, .zst), Parquet or text files, folders, or patterns in quotes; on this
+    machine or URLs (hf://datasets/..., s3://, gs://, https://).
     """
     from frspec.artifacts import check_place
     from frspec.ranking.count import rank_documents
@@ -44,10 +55,12 @@ def rank(
     from frspec.text.sources import read_documents
     from frspec.text.tokenizer import Tokenizer
 
+    if chat_template and {*roles} - {"assistant"}:
+        raise click.UsageError("--chat-template tells only the assistant's words apart; ask for --only assistant")
     check_ranking_name(output)
     check_place(output)
-    documents = read_documents(sources, field, skip_bad)
     tokenizer = Tokenizer.load(name, revision)
+    documents = read_documents(sources, field, skip_bad, _view(tokenizer, roles, chat_template))
     start = time.perf_counter()
     with _display(documents) as progress:
         ranking = rank_documents(tokenizer, documents, workers, progress)
@@ -61,6 +74,14 @@ def rank(
         f"{seconds:.1f} s, {tokens / seconds:,.0f} tokens/s",
         err=True,
     )
+
+
+def _view(tokenizer: Tokenizer, roles: tuple[str, ...], chat_template: bool) -> View | None:
+    from frspec.text.views import Rendered, Spoken
+
+    if chat_template:
+        return Rendered(tokenizer, answers=bool(roles))
+    return Spoken(roles) if roles else None
 
 
 @contextmanager

@@ -15,16 +15,24 @@ from jinja2.ext import Extension, loopcontrols
 from jinja2.parser import Parser
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+GENERATION_START = "frspec_generation_start"
+GENERATION_END = "frspec_generation_end"
+
 
 class GenerationBlock(Extension):
-    """``{% generation %}...{% endgeneration %}`` marks assistant text for training masks; it renders its body."""
+    """``{% generation %}...{% endgeneration %}`` marks assistant text for training masks; it renders its body.
+
+    Around it the variables ``GENERATION_START`` and ``GENERATION_END`` are written, nothing where they are not given.
+    """
 
     tags = {"generation"}  # noqa: RUF012 - Jinja's signature
 
     def parse(self, parser: Parser) -> list[nodes.Node]:
-        """The nodes of the block's body."""
+        """The nodes of the block's body, and of what stands around it."""
         next(parser.stream)
-        return parser.parse_statements(("name:endgeneration",), drop_needle=True)
+        body = parser.parse_statements(("name:endgeneration",), drop_needle=True)
+        first, last = (nodes.Output([nodes.Name(name, "load")]) for name in (GENERATION_START, GENERATION_END))
+        return [first, *body, last]
 
 
 @cache

@@ -45,26 +45,26 @@ class Xz(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int:
         while not self._ready and self._stream is not None:
-            self._ready = self._more(self._stream, len(buffer))
+            self._read_on(self._stream, len(buffer))
         count = min(len(buffer), len(self._ready))
         buffer[:count], self._ready = self._ready[:count], self._ready[count:]
         return count
 
-    def _more(self, stream: lzma.LZMADecompressor, size: int) -> bytes:
+    def _read_on(self, stream: lzma.LZMADecompressor, size: int) -> None:
         if stream.eof:
-            self._stream = self._next(stream.unused_data)
-            return b""
+            self._begin_next(stream.unused_data)
+            return
         given = self._file.read(BLOCK) if stream.needs_input else b""
         if stream.needs_input and not given:
             raise EOFError("the compressed stream ends before its end mark")
-        return stream.decompress(given, size)
+        self._ready = stream.decompress(given, size)
 
-    def _next(self, rest: bytes) -> lzma.LZMADecompressor | None:
-        """The stream that follows, fed with what was read of it; None at the end of the file."""
+    def _begin_next(self, rest: bytes) -> None:
+        """With the stream that follows, of which ``rest`` has been read; there is none at the end of the file."""
         while not (rest := rest.lstrip(XZ_PADDING)):
             rest = self._file.read(BLOCK)
             if not rest:
-                return None
-        stream = lzma.LZMADecompressor(lzma.FORMAT_XZ)
-        self._ready = stream.decompress(rest, BLOCK)
-        return stream
+                self._stream = None
+                return
+        self._stream = lzma.LZMADecompressor(lzma.FORMAT_XZ)
+        self._ready = self._stream.decompress(rest, BLOCK)

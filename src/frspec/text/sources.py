@@ -129,13 +129,15 @@ def _document(record: Any, name: str, line: int, fields: Sequence[str], view: Vi
             raise ValueError(record.reason)
         value = _value(record, fields) if isinstance(record, dict) else record
         document = Document(name, line, **_text_or_messages(value, fields[0]))
-        for text in document.texts():
-            text.isascii() or text.encode()
-        return document if view is None else replace(document, view=view(document))
+        if view is not None:
+            document = replace(document, view=view(document))
+        for piece in document.pieces():
+            piece.text.isascii() or piece.text.encode()
     except UnicodeEncodeError as error:
         raise UserError(f"{where}: holds a lone surrogate (\\ud800 to \\udfff), which is not Unicode") from error
     except (ValueError, UserError) as error:
         raise UserError(f"{where}: {error}") from error
+    return document
 
 
 def _value(record: dict[str, Any], fields: Sequence[str]) -> Any:
