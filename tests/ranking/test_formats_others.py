@@ -1,7 +1,9 @@
 """Files made by the documented code of other programs, never by ours; and ours read back by their code."""
 
+import sys
 from collections import Counter
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import gguf
@@ -226,6 +228,33 @@ def test_cut_files(name: str, share: float, tmp_path: Path) -> None:
     (tmp_path / name).write_bytes(content[: int(share * len(content))])
     with pytest.raises(UserError, match=name):
         load_ranking(tmp_path / name)
+
+
+@pytest.mark.parametrize("name", MAPPINGS)
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
+def test_damaged_files(name: str, tmp_path: Path) -> None:
+    """Bytes changed anywhere: the file reads, or is refused in one line; nothing else escapes."""
+    MAPPINGS[name](tmp_path / name)
+    content, random = (tmp_path / name).read_bytes(), Random(name)
+    refusals = []
+    for _ in range(40):
+        damaged = bytearray(content)
+        for _ in range(random.choice((1, 3, 9))):
+            damaged[random.randrange(min(len(damaged), random.choice((100, len(damaged)))))] = random.randrange(256)
+        (tmp_path / name).write_bytes(damaged)
+        try:
+            load_ranking(tmp_path / name)
+        except UserError as error:
+            refusals.append(str(error))
+    assert refusals
+    assert not any("\n" in refusal for refusal in refusals)
+
+
+def test_gguf_needs_its_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    llama_cpp_gguf(D2T, tmp_path / "head.gguf")
+    monkeypatch.setitem(sys.modules, "gguf", None)
+    with pytest.raises(UserError, match="pip install gguf"):
+        load_ranking(tmp_path / "head.gguf")
 
 
 def test_no_pickles(tmp_path: Path) -> None:
