@@ -49,7 +49,8 @@ def strict(demo: Service) -> Iterator[openai.OpenAI]:
         ({"top_logprobs": 2}, "top_logprobs"),
         ({"logit_bias": {"x": 1}}, "logit_bias.x"),
         ({"logit_bias": {"5": 101}}, "logit_bias.5"),
-        ({"logit_bias": {"999999": 1}}, None),
+        ({"logit_bias": {"999999": 1}}, "logit_bias"),
+        ({"stop_token_ids": [999999]}, "stop_token_ids"),
         ({"logit_bias": {"1": 1, "2": 1, "3": 1}}, "logit_bias"),
         ({"seed": 2**63}, "seed"),
         ({"presence_penalty": 3}, "presence_penalty"),
@@ -62,6 +63,7 @@ def strict(demo: Service) -> Iterator[openai.OpenAI]:
         ({"service_tier": "flex"}, "service_tier"),
         ({"web_search_options": {}}, "web_search_options"),
         ({"chat_template_kwargs": {"messages": []}}, "chat_template_kwargs"),
+        ({"chat_template_kwargs": {"chat_template": "{{ 1 }}"}}, "chat_template_kwargs"),
         ({"continue_final_message": True}, "continue_final_message"),
         ({"continue_final_message": True, "add_generation_prompt": True}, "continue_final_message"),
         ({"temprature": 0.5}, "temprature"),
@@ -102,7 +104,13 @@ JSON = {"Content-Type": "application/json"}
 def test_bodies_that_are_none(url: str, body: bytes) -> None:
     response = httpx.post(f"{url}/v1/chat/completions", content=body, headers=JSON)
     assert response.status_code == 400
-    assert response.json()["error"]["message"]
+    assert response.json()["error"]["message"].startswith("the body is not ")
+
+
+def test_too_many_log_probabilities_of_a_text(strict: openai.OpenAI) -> None:
+    with pytest.raises(openai.BadRequestError) as refused:
+        strict.completions.create(model="demo", prompt="a", logprobs=4)
+    assert refused.value.param == "logprobs"
 
 
 def nested(depth: int) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from fastapi import APIRouter, Request, Response
 
 from frspec.server.answer import Answer, Choice
 from frspec.server.errors import refuse
-from frspec.server.limits import check_n
+from frspec.server.limits import check_logprobs, check_n
 from frspec.server.logprobs import prompt_logprobs, text_logprobs
 from frspec.server.protocol.answers import CompletionAnswer, responses
 from frspec.server.protocol.completions import CompletionRequest
@@ -41,6 +41,7 @@ class Completion(Answer[CompletionRequest]):
     def __init__(self, serving: Serving, body: CompletionRequest, request: Request) -> None:
         super().__init__(serving, body, request)
         check_n(serving.settings, self.n * len(body.prompts))
+        check_logprobs(serving.settings, "logprobs", body.logprobs)
         if body.best_of not in (None, self.n):
             raise refuse("best_of is the same as n, or left out: all completions are returned", "best_of")
         if body.max_tokens == 0 and not body.echo:

@@ -13,7 +13,7 @@ from frspec.server.protocol.messages import Message
 from frspec.text.messages import to_template_messages
 from frspec.text.tokenizer import Tokenizer
 
-_OURS = {"self", "messages", "tools", "add_generation_prompt", "continue_final_message"}
+_OURS = {"self", "messages", "tools", "chat_template", "tokenize", "add_generation_prompt", "continue_final_message"}
 _TAG = "CONTINUE_FINAL_MESSAGE_TAG "
 
 

@@ -75,7 +75,9 @@ def as_api_error(error: Exception) -> ApiError:
     if isinstance(error, Overloaded):
         return ApiError(503, str(error), headers={"Retry-After": str(RETRY_SECONDS)})
     if isinstance(error, UserError):
-        named = re.match(r"(\w+)=|(messages\[\S*)", str(error))  # as SamplingParams and messages begin what they say
+        named = re.match(
+            r"(\w+)(?:=| names token )|(messages\[\S*)", str(error)
+        )  # as SamplingParams and messages begin what they say
         return refuse(str(error), named[1] or named[2] if named else None)
     if isinstance(error, RecursionError):
         return refuse("the request is nested too deeply")
@@ -110,7 +112,15 @@ async def _http(request: Request, error: Exception) -> Response:
         405: f"{request.url.path} does not answer {request.method}",
     }
     message = messages.get(error.status_code, str(error.detail))
+    if error.__cause__ is not None:  # FastAPI could not read the body, and does not say why
+        message = f"the body is not JSON: {_unreadable(error.__cause__)}"
     return ApiError(error.status_code, message, headers=error.headers).response()
+
+
+def _unreadable(why: BaseException) -> str:
+    if isinstance(why, RecursionError):
+        return "it is nested too deeply"
+    return "it is not UTF-8" if isinstance(why, UnicodeError) else "a number in it has too many digits"
 
 
 async def _invalid(request: Request, error: Exception) -> Response:  # noqa: ARG001

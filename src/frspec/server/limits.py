@@ -63,8 +63,8 @@ def check_params(settings: Settings, params: SamplingParams, prompts: int = 1) -
     _at_most("max_tokens", params.max_tokens or 0, settings.max_output_tokens, "tokens")
     _at_most("stop", len(params.stop), settings.max_stop, "stop strings")
     _at_most("stop", max(map(len, params.stop), default=0), settings.max_stop_length, "characters in a stop string")
-    _at_most("top_logprobs", params.logprobs or 0, settings.max_logprobs, "log-probabilities for each token")
-    _at_most("prompt_logprobs", params.prompt_logprobs or 0, settings.max_logprobs, "log-probabilities for each token")
+    check_logprobs(settings, "top_logprobs", params.logprobs)
+    check_logprobs(settings, "prompt_logprobs", params.prompt_logprobs)
     for name in ("logit_bias", "stop_token_ids", "bad_words"):
         _at_most(name, len(getattr(params, name) or ()), settings.max_list_items, "entries")
 
@@ -76,6 +76,15 @@ def check_n(settings: Settings, count: int) -> None:
         ApiError: 400, when there are more.
     """
     _at_most("n", count, settings.max_n, "completions of all prompts")
+
+
+def check_logprobs(settings: Settings, param: str, count: int | None) -> None:
+    """Hold the log-probabilities for each token that a request's ``param`` asks for against the limit.
+
+    Raises:
+        ApiError: 400, when there are more.
+    """
+    _at_most(param, count or 0, settings.max_logprobs, "log-probabilities for each token")
 
 
 def check_prompt(settings: Settings, count: int) -> None:
