@@ -78,6 +78,12 @@ def test_counts_become_a_ranking(tmp_path: Path) -> None:
     assert ranking.ids[:3].tolist() == [2, 7, 0]
     assert ranking.provenance["tokens"] == 14
     assert ranking.provenance["tokenizer"] == "demo"
+    run("demo", "-o", tmp_path / "token_freq.pt")
+    run(tmp_path / "token_freq.pt", "-o", tmp_path / "my.ranking", "--tokenizer", "demo")
+    again, demo = Ranking.load(tmp_path / "my.ranking"), Ranking.load("demo")
+    assert np.array_equal(again.ids, demo.ids)
+    assert again.counts is not None
+    assert np.array_equal(again.counts, demo.counts)
 
 
 def test_ambiguous_input_asks(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import gguf
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 from torch import Tensor
@@ -19,6 +19,7 @@ from frspec.errors import UserError
 from frspec.ranking.formats import load_ranking, read_source, write_source
 from frspec.ranking.ranking import Ranking
 
+FILES = settings(deadline=None, max_examples=40)
 VOCAB = 40
 TEXT = torch.tensor([9, 3, 3, 17, 3, 9, 39, 0, 9, 9])
 MASK = torch.tensor([1, 1, 1, 1, 1, 1, 0, 1, 1, 1])
@@ -286,6 +287,7 @@ def loaded(path: Path) -> dict[str, Any]:
     return content if isinstance(content, dict) else {path.stem[:3]: content}
 
 
+@FILES
 @given(counts=st.lists(st.integers(0, 50), min_size=2, max_size=30), data=st.data())
 def test_others_read_what_is_written(
     tmp_path_factory: pytest.TempPathFactory, counts: list[int], data: st.DataObject
@@ -314,6 +316,7 @@ def save(ranking: Ranking, path: Path) -> Path:
     return path
 
 
+@FILES
 @given(counts=st.lists(st.integers(0, 2**40), min_size=1, max_size=30).filter(any))
 def test_speculators_reads_what_is_written(tmp_path_factory: pytest.TempPathFactory, counts: list[int]) -> None:
     path = tmp_path_factory.mktemp("counts") / "token_freq.pt"
@@ -344,6 +347,7 @@ ROUND = {
 
 
 @pytest.mark.parametrize("name", ROUND)
+@FILES
 @given(ids=st.lists(st.integers(0, 300), min_size=1, max_size=20, unique=True))
 def test_there_and_back(name: str, ids: list[int], tmp_path_factory: pytest.TempPathFactory) -> None:
     path = tmp_path_factory.mktemp("round") / ROUND[name]

@@ -9,7 +9,7 @@ from frspec.ranking.formats.containers import MAPPINGS, Held
 from frspec.ranking.formats.counts import is_counts
 from frspec.ranking.formats.lists import whole_numbers
 
-NAMED = {"token_freq": "token-freq", "d2t": "d2t", "t2d": "t2d", "freq": "token-map"}
+NAMED = {"token_freq": "token-freq", "d2t": "d2t", "t2d": "t2d", "freq_": "token-map"}
 """What bare numbers are by the beginning of the file's name, where a program always names its files so."""
 
 
