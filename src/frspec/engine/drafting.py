@@ -63,7 +63,7 @@ def make_drafter(
     def head(decoder: Decoder) -> DraftHead:
         rows = min(target.config.vocab_size, decoder.config.vocab_size)
         vocabulary = DraftVocabulary.build(draft_vocab, ranking, always(target, tokenizer), rows, fingerprint)
-        choice = shape is None and ranking is not None and draft_vocab is None
+        choice = shape is None and draft_vocab is None and ranking is not None and ranking.ordered
         return DraftHead.of(decoder, vocabulary, use_noise, choice, quantize)
 
     if is_eagle(folder):
