@@ -4,7 +4,9 @@ import gzip
 import io
 import json
 import lzma
+import os
 import random
+import subprocess
 import sys
 import threading
 from collections.abc import Iterator
@@ -219,9 +221,48 @@ class Handler(BaseHTTPRequestHandler):
         pass
 
 
+class Hub(BaseHTTPRequestHandler):
+    """As much of the hub's interface as one data set, me/set, needs: what it is, its tree, its files."""
+
+    protocol_version = "HTTP/1.1"
+    tree = "/api/datasets/me/set/tree/main"
+
+    def do_GET(self) -> None:
+        path = self.path.partition("?")[0]
+        if path == "/api/datasets/me/set":
+            self.answer(200, json.dumps({"id": "me/set", "sha": "2" * 40, "siblings": []}).encode())
+        elif path.startswith(self.tree):
+            self.answer(200, json.dumps(self.listed(path.removeprefix(self.tree).strip("/"))).encode())
+        elif (name := path.removeprefix("/datasets/me/set/resolve/main/")) in FILES:
+            first, last = (int(word) for word in self.headers["Range"].removeprefix("bytes=").split("-"))
+            self.answer(206, FILES[name][first : last + 1])
+        else:
+            self.answer(404, b"{}", {"X-Error-Code": "RepoNotFound"})
+
+    def listed(self, folder: str) -> list[dict[str, object]]:
+        below = [name.removeprefix(f"{folder}/") for name in FILES if not folder or name.startswith(f"{folder}/")]
+        found: list[dict[str, object]] = []
+        for name in dict.fromkeys(name.partition("/")[0] for name in below):
+            path = f"{folder}/{name}".strip("/")
+            size = {"type": "file", "size": len(FILES[path])} if path in FILES else {"type": "directory"}
+            found.append({"path": path, "oid": "1" * 40} | size)
+        return found
+
+    def answer(self, status: int, content: bytes, headers: dict[str, str] | None = None) -> None:
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(content)))
+        for name, value in (headers or {"Content-Type": "application/json"}).items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
 @contextmanager
-def served() -> Iterator[str]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+def served(handler: type[BaseHTTPRequestHandler] = Handler) -> Iterator[str]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     server.daemon_threads = True
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
@@ -255,3 +296,27 @@ def test_the_web_refuses_and_breaks_off() -> None:
             assert "\n" not in str(error.value)
     with pytest.raises(UserError, match=host):
         texts(f"{host}/ranges/b.txt")
+
+
+def test_the_hub() -> None:
+    """In a process of its own: the hub's library looks for the hub's address when it is imported."""
+    code = (
+        "import json, sys\nfrom frspec.errors import UserError\nfrom frspec.text.sources import read_documents\n"
+        "for source in sys.argv[1:]:\n"
+        "    try:\n        found = [document.text for document in read_documents(source)]\n"
+        "    except UserError as error:\n        found = str(error)\n"
+        "    print(json.dumps(found))\n"
+    )
+    names = ["a", "**/*.parquet", "b.txt", "no.txt"]
+    sources = [*(f"hf://datasets/me/set/{name}" for name in names), "hf://datasets/me/none/a.txt"]
+    with served(Hub) as host:
+        environment = os.environ | {"HF_ENDPOINT": host, "HF_HUB_DISABLE_TELEMETRY": "1", "HF_HUB_OFFLINE": "0"}
+        line = [sys.executable, "-c", code, *sources]
+        done = subprocess.run(line, capture_output=True, text=True, env=environment, timeout=60, check=True)
+    folder, pattern, file, nothing, nowhere = map(json.loads, done.stdout.splitlines())
+    assert folder == [*TEXTS, *TEXTS, "az"]
+    assert pattern == TEXTS
+    assert file == ["b"]
+    assert nothing == "nothing is called hf://datasets/me/set/no.txt"
+    assert nowhere.startswith("hf://datasets/me/none/a.txt: no such file")
+    assert "repository not found" in nowhere

@@ -131,8 +131,8 @@ def _document(record: Any, name: str, line: int, fields: Sequence[str], view: Vi
         document = Document(name, line, **_text_or_messages(value, fields[0]))
         if view is not None:
             document = replace(document, view=view(document))
-        for piece in document.pieces():
-            piece.text.isascii() or piece.text.encode()
+        for text in document.texts() if view is None else [piece.text for piece in document.pieces()]:
+            text.isascii() or text.encode()
     except UnicodeEncodeError as error:
         raise UserError(f"{where}: holds a lone surrogate (\\ud800 to \\udfff), which is not Unicode") from error
     except (ValueError, UserError) as error:
