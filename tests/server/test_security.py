@@ -16,7 +16,7 @@ import pytest
 from fastapi import FastAPI, Request, Response
 
 from frspec.server import bodies, security
-from frspec.server.security import add_security, is_loopback
+from frspec.server.security import add_security, is_loopback, listens_to_loopback
 from frspec.server.settings import Settings
 from tests.server.living import living, said, status
 
@@ -146,6 +146,8 @@ def test_a_page_that_calls_itself_this_machine_is_refused() -> None:
 
 def test_what_loopback_is() -> None:
     assert all(map(is_loopback, ("localhost", "127.0.0.1", "127.8.9.1", "::1", "[::1]", "x.localhost")))
+    assert all(map(listens_to_loopback, ("127.1", "::ffff:127.0.0.1", "localhost", "127.0.0.1")))
+    assert not any(map(listens_to_loopback, ("", "0.0.0.0", "::", "::ffff:10.0.0.1", "no such host")))
     assert not any(map(is_loopback, ("", "0.0.0.0", "::", "10.0.0.1", "example.org", "localhost.org", "127.0.0.1.org")))
 
 

@@ -63,6 +63,7 @@ def check_params(settings: Settings, params: SamplingParams, prompts: int = 1) -
     _at_most("max_tokens", params.max_tokens or 0, settings.max_output_tokens, "tokens")
     _at_most("stop", len(params.stop), settings.max_stop, "stop strings")
     _at_most("stop", max(map(len, params.stop), default=0), settings.max_stop_length, "characters in a stop string")
+    _at_most("bad_words", max(map(len, params.bad_words), default=0), settings.max_stop_length, "characters in a word")
     check_logprobs(settings, "top_logprobs", params.logprobs)
     check_logprobs(settings, "prompt_logprobs", params.prompt_logprobs)
     for name in ("logit_bias", "stop_token_ids", "bad_words"):

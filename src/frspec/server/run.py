@@ -17,7 +17,7 @@ from fastapi import FastAPI
 from frspec.engine.service import Service
 from frspec.errors import UserError
 from frspec.server.connections import Connection
-from frspec.server.security import is_loopback
+from frspec.server.security import listens_to_loopback
 from frspec.server.settings import Settings
 
 KEEP_ALIVE_SECONDS = 30
@@ -74,7 +74,7 @@ def run(app: FastAPI, service: Service, settings: Settings, place: socket.socket
     logging.getLogger("frspec").setLevel(logging.INFO)
     logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # else every piece of garbage is a line
     logging.getLogger("uvicorn.access").setLevel(logging.INFO)
-    if not settings.api_keys and not is_loopback(settings.host):
+    if not settings.api_keys and not listens_to_loopback(settings.host):
         _say(f"warning: {settings.host} is open to the network and no --api-key is set: whoever reaches it may use it")
     config = uvicorn.Config(
         app, http=Connection, ws="none", lifespan="on", log_config=None, access_log=access_log, server_header=False,

@@ -7,6 +7,7 @@ Each of these is a plain ASGI middleware, so that streams flow through and a cli
 from __future__ import annotations
 
 import hmac
+import socket
 from collections.abc import Sequence
 from hashlib import sha256
 from ipaddress import ip_address
@@ -48,7 +49,7 @@ def add_security(app: FastAPI, settings: Settings) -> None:
             allow_methods=("GET", "POST"),
             allow_headers=("*",),
         )
-    if settings.allowed_hosts or (is_loopback(settings.host) and not settings.api_keys):
+    if settings.allowed_hosts or (listens_to_loopback(settings.host) and not settings.api_keys):
         app.add_middleware(Hosts, hosts=(settings.host, *settings.allowed_hosts))
     app.add_middleware(SafeHeaders)
 
@@ -58,9 +59,21 @@ def is_loopback(host: str) -> bool:
     if host == "localhost" or host.endswith(".localhost"):
         return True
     try:
-        return ip_address(host.removeprefix("[").removesuffix("]")).is_loopback
+        address = ip_address(host.removeprefix("[").removesuffix("]"))
     except ValueError:
         return False
+    return (getattr(address, "ipv4_mapped", None) or address).is_loopback
+
+
+def listens_to_loopback(host: str) -> bool:
+    """Whether a server at ``host`` can be reached from this machine alone, whatever way that is written."""
+    if not host or is_loopback(host):
+        return bool(host)
+    try:
+        found = socket.getaddrinfo(host, None)
+    except (OSError, UnicodeError):
+        return False
+    return all(is_loopback(str(address[0])) for *_, address in found)
 
 
 class Keys:

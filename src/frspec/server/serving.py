@@ -55,7 +55,7 @@ class Serving:
             return name or self.names[0]
         raise ApiError(
             404,
-            f"the model {name!r} is not served here; this server has {', '.join(self.names)}",
+            f"the model {name[:200]!r} is not served here; this server has {', '.join(self.names)}",
             param="model",
             code="model_not_found",
         )
