@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -66,7 +67,7 @@ class EagleDrafter(TreeDrafter):
             self._read([memory])
             clock.lap("draft layer")
 
-    @property
+    @cached_property
     def row_bytes(self) -> int:
         """One layer's keys and values."""
         return self.eagle.new_cache(1).row_bytes

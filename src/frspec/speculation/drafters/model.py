@@ -6,6 +6,7 @@ Knows: a decoder and its cache per request. Does not know: the target, how trees
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -37,7 +38,7 @@ class ModelDrafter(TreeDrafter):
     def observe(self, state: DraftState, tokens: Sequence[int], features: Tensor, clock: Clock) -> None:
         """Nothing to learn: this drafter reads the text itself."""
 
-    @property
+    @cached_property
     def row_bytes(self) -> int:
         """Keys and values of all its layers."""
         return self.decoder.new_cache(1).row_bytes

@@ -1,7 +1,8 @@
 """Where one text stands in its grammar: the tokens that may come next, those that must, and drafts that fit.
 
 Knows: one llguidance matcher, which ids end the text. Does not know: logits, models, what is drafted by whom.
-After the same tokens the same ids are allowed, whatever was tried in between, so that drafts change nothing.
+After the same tokens the same ids are allowed, whatever was tried in between, so that drafts change nothing;
+but llguidance counts states of its lexer for a text and all copies of it together, and ends one that needs too many.
 """
 
 from __future__ import annotations
