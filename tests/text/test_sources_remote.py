@@ -22,7 +22,9 @@ import zstandard
 from fsspec.implementations.memory import MemoryFileSystem
 
 from frspec.errors import UserError
+from frspec.ranking.count import count_tokens
 from frspec.text.sources import read_documents
+from frspec.text.tokenizer import Tokenizer
 
 LINES = b"".join(json.dumps({"text": f"line {n} " + "x" * 50}).encode() + b"\n" for n in range(2000))
 TEXTS = [json.loads(line)["text"] for line in LINES.splitlines()]
@@ -320,3 +322,12 @@ def test_the_hub() -> None:
     assert nothing == "nothing is called hf://datasets/me/set/no.txt"
     assert nowhere.startswith("hf://datasets/me/none/a.txt: no such file")
     assert "repository not found" in nowhere
+
+
+def test_a_drivers_thread_and_counting_processes_get_on(folder: Path) -> None:
+    tokenizer = Tokenizer.load("demo")
+    with served() as host:
+        there = count_tokens(tokenizer, read_documents([f"{host}/ranges/a/lines.jsonl.gz"] * 2), 2)
+    here = count_tokens(tokenizer, read_documents(folder / "a" / "lines.jsonl.gz"), 1)
+    assert (there.by_id == here.by_id).all()
+    assert there.tokens == here.tokens > 0
