@@ -32,10 +32,10 @@ class Settings:
 
     max_body_bytes: of a request. timeout_body: seconds a request may take to arrive. max_prompt_tokens,
     max_output_tokens (each completion's): None for as many as the context holds. max_n: completions of one request, of
-    all its prompts. max_stop, max_stop_length: stop strings, and characters of each and of bad words. max_logprobs: ``top_logprobs``.
-    max_list_items: entries of ``logit_bias``, ``stop_token_ids`` and ``bad_words``. max_grammar_bytes: a schema,
-    regular expression or grammar, and a request's tools. max_streams, max_streams_per_client: requests that generate
-    at one time, streamed or not.
+    all its prompts. max_stop, max_stop_length: stop strings, and characters of each and of bad words. max_logprobs:
+    ``top_logprobs``. max_list_items: entries of ``logit_bias``, ``stop_token_ids`` and ``bad_words``.
+    max_grammar_bytes: a schema, regular expression or grammar, and a request's tools. max_streams,
+    max_streams_per_client: requests that generate at one time, streamed or not.
 
     default_sampling: sampling parameters of requests that do not say, by their names in ``SamplingParams``.
     tool_call_parser: the format of the model's tool calls; None to recognise it from the chat template.
