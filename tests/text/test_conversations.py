@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from transformers import PreTrainedTokenizerFast
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from frspec import shipped
 from frspec.errors import UserError
@@ -200,3 +202,43 @@ def test_roles() -> None:
     assert [piece.text for piece in Spoken(["system", "assistant"])(talk)] == ["Be kind.", "\nYes 🦙", "A"]
     with pytest.raises(UserError, match="is a text, and --only is about conversations"):
         Spoken(["user"])(Document("x", 1, text="a"))
+
+
+said = st.lists(st.sampled_from([*"aA é\n 🐕\u0301.", "assistant", "<|im_start|>", "The dog"]), max_size=12).map(
+    "".join
+)
+talks = st.lists(st.tuples(said, said), min_size=1, max_size=3).map(
+    lambda pairs: [
+        {"role": role, "content": content}
+        for pair in pairs
+        for role, content in zip(("user", "assistant"), pair, strict=True)
+    ]
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(messages=talks, name=st.sampled_from([*BLOCKS, *BY_PROMPTS]))
+def test_any_conversation(loaded: Tokenizer, oracle: Any, messages: list[dict[str, Any]], name: str) -> None:
+    template = (BLOCKS | BY_PROMPTS)[name] if name != "chatml" else CHATML
+    loaded.use_chat_template(template)
+    if template in BY_PROMPTS.values():
+        expected = answers(oracle, template, messages)
+    else:
+        made = oracle.apply_chat_template(
+            messages, chat_template=template, tokenize=True, return_dict=True, return_assistant_tokens_mask=True
+        )
+        expected = Counter(id for id, mask in zip(made["input_ids"], made["assistant_masks"], strict=True) if mask)
+    assert counted(loaded, messages) == expected
+
+
+def test_spaces_that_a_tokenizer_puts_in_front(stories: Path) -> None:
+    """SentencePiece's way: the first token of a text has a space that no character of it stands for."""
+    tokenizer, other = Tokenizer.load(stories), AutoTokenizer.from_pretrained(stories)
+    template = "{% for m in messages %}{% generation %}{{ m.content }}{% endgeneration %}\n{% endfor %}"
+    messages = [{"role": "assistant", "content": "Once upon a time"}, {"role": "assistant", "content": "The end"}]
+    tokenizer.use_chat_template(template)
+    made = other.apply_chat_template(
+        messages, chat_template=template, tokenize=True, return_dict=True, return_assistant_tokens_mask=True
+    )
+    meant = [id for id, mask in zip(made["input_ids"], made["assistant_masks"], strict=True) if mask]
+    assert counted(tokenizer, messages) == Counter(meant)

@@ -95,7 +95,7 @@ def _display(documents: Documents) -> Iterator[Callable[[Counts], None]]:
     off = not console.is_terminal
     # Refreshed from the callback: a thread of its own would be cut short in every forked counting process.
     with Progress(*columns, console=console, auto_refresh=False, transient=True, disable=off) as bar:
-        task = bar.add_task("reading", total=documents.size)
+        task = bar.add_task("reading", total=documents.size or None)
         start = shown = time.perf_counter()
 
         def update(counts: Counts) -> None:
