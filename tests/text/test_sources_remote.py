@@ -100,6 +100,8 @@ def test_a_bad_record_names_its_url_and_line(place: str) -> None:
         ("s3://bucket/a.jsonl", r"the driver for s3:// is not installed; pip install s3fs"),
         ("gs://bucket/a.jsonl", r"the driver for gs:// is not installed; pip install gcsfs"),
         ("https://me:secret@host/a.jsonl", "holds a password"),
+        ("http://[::1", "no URL: Invalid IPv6 URL"),
+        ("http://127.0.0.1:9/a.jsonl", "http://127.0.0.1:9/a.jsonl: Cannot connect"),
     ],
 )
 def test_what_cannot_be_found_is_one_line(

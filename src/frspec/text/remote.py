@@ -7,6 +7,7 @@ in the files.
 from __future__ import annotations
 
 import io
+import logging
 import re
 from pathlib import PurePosixPath
 from typing import Any, BinaryIO, cast
@@ -41,8 +42,11 @@ def find_remote(source: str) -> list[File]:
     Raises:
         UserError: when there is none, access is refused, or the driver is not installed.
     """
-    protocol = urlsplit(source).scheme.lower()
-    if urlsplit(source).password:
+    try:
+        protocol, password = urlsplit(source).scheme.lower(), urlsplit(source).password
+    except ValueError as error:
+        raise UserError(f"{source}: no URL: {error}") from error
+    if password:
         raise UserError(f"a {protocol} source holds a password, which the ranking would keep; give it to the driver")
     try:
         system, path = _system(source, protocol)
@@ -68,6 +72,7 @@ def _system(source: str, protocol: str) -> tuple[Any, str]:
         raise UserError(f"{source}: the driver for {protocol}:// is not installed; {what}") from error
     except ValueError as error:
         raise UserError(f"{source}: nothing drives {protocol}://; copy the files here") from error
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # its retries, where one line says what came of them
     system, path = fsspec.core.url_to_fs(source)
     return system, path
 
@@ -78,8 +83,9 @@ def _list(system: Any, path: str, protocol: str) -> dict[str, dict[str, Any]]:
         info = system.info(path)
     except FileNotFoundError as error:
         if protocol in WEB:
-            if getattr(error.__cause__, "status", 404) != 404:  # fsspec says so of every refusal
-                raise error.__cause__ from error  # type: ignore[misc] # it has a status, so it is an exception
+            cause = error.__cause__  # fsspec says so of every refusal and of hosts that do not answer
+            if cause is not None and getattr(cause, "status", None) != 404:
+                raise cause from error
             return {}
     else:
         return {path: info} if info["type"] == "file" else _below(system, path)
