@@ -16,8 +16,9 @@ PATIENCE = 30_000  # milliseconds that a browser on a busy machine may take; not
 expect.set_options(timeout=PATIENCE)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
+    """Gone before other tests of the process: while it lives, an event loop of its own runs in their thread."""
     found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if not found:
         pytest.skip("no Chromium here to show the page in")
