@@ -242,3 +242,9 @@ def test_spaces_that_a_tokenizer_puts_in_front(stories: Path) -> None:
     )
     meant = [id for id, mask in zip(made["input_ids"], made["assistant_masks"], strict=True) if mask]
     assert counted(tokenizer, messages) == Counter(meant)
+
+
+def test_the_model_stops_at_eos_whatever_follows(loaded: Tokenizer) -> None:
+    loaded.use_chat_template(CHATML + "{{ '<|endoftext|>' if not add_generation_prompt }}")
+    messages = [{"role": "user", "content": "A"}, {"role": "assistant", "content": "The dog"}]
+    assert counted(loaded, messages) == Counter(loaded.encode("The dog<|im_end|>"))
