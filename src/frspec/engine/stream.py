@@ -46,7 +46,9 @@ class Job:
 
     def gather(self) -> bool:
         """Add what is new to what is pending; whether there is any. Ends the job with its last completion."""
-        if self.waiting and any(request.cache is not None or request.finished for request in self.group.requests):
+        if self.waiting:  # many may, and each step asks all of them
+            if not any(request.opened or request.finished for request in self.group.requests):
+                return False
             self.queued_seconds = time.perf_counter() - self.since
         failed = next((request.error for request in self.group.requests if request.error is not None), None)
         if failed is not None:
