@@ -5,7 +5,6 @@ Knows: what is compared and where the results go. Does not know: how anything is
 
 from __future__ import annotations
 
-import importlib
 import json
 import sys
 from collections.abc import Sequence
@@ -18,6 +17,7 @@ from click.core import ParameterSource
 from frspec import shipped
 from frspec.bench.peers import PEERS
 from frspec.cli.options import TOP_P, model_option, model_options, take, tree_options
+from frspec.cli.parted import Parted
 from frspec.errors import UserError
 
 if TYPE_CHECKING:
@@ -26,28 +26,10 @@ if TYPE_CHECKING:
     from frspec.engine.llm import LLM
 
 OWN_SIZES = "full,32768,8192"
-PARTS = ("micro", "serve")
 DRAFT_TYPES = {"none": None, "int8": "int8"}
 
 
-class _WithParts(click.Command):
-    """``frspec bench micro`` and ``bench serve`` are other commands; files of these names are ./micro and ./serve."""
-
-    def make_context(
-        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
-    ) -> click.Context:
-        if args[:1] and args[0] in PARTS:
-            part = getattr(importlib.import_module(f"frspec.cli.bench_{args[0]}"), args[0])
-            context: click.Context = part.make_context(f"{info_name} {args[0]}", args[1:], parent, **extra)
-            return context
-        return super().make_context(info_name, args, parent, **extra)
-
-    def invoke(self, ctx: click.Context) -> Any:
-        """Run whichever command the context was made for."""
-        return super().invoke(ctx) if ctx.command is self else ctx.command.invoke(ctx)
-
-
-@click.command(cls=_WithParts)
+@click.command(cls=Parted, parts=("micro", "serve"))
 @click.argument("sources", nargs=-1, required=True)
 @model_option
 @click.option(
