@@ -174,8 +174,8 @@ def test_other_schemas_and_cut_files(saved: Path, tmp_path: Path) -> None:
         with pytest.raises(UserError, match="is a damaged ranking"):
             Ranking.load(saved)
     tensors = {"ids": np.arange(3), "counts": np.zeros(3, np.int64)}
-    save_file(tensors, saved, {"frspec": json.dumps({"schema": 2, "fingerprint": "f", "provenance": {}})})
-    with pytest.raises(UserError, match=r"no ranking of schema 1 \(it has 2\)"):
+    save_file(tensors, saved, {"frspec": json.dumps({"schema": 3, "fingerprint": "f", "provenance": {}})})
+    with pytest.raises(UserError, match=r"no ranking of schema 1 or 2 \(it has 3\)"):
         Ranking.load(saved)
     save_file({"weight": np.zeros(3)}, saved)
     with pytest.raises(UserError, match=r"it has None"):

@@ -8,18 +8,20 @@ from typing import TYPE_CHECKING
 
 import click
 
+from frspec.ranking.naming import Size
+
 if TYPE_CHECKING:
     from frspec.ranking.ranking import Ranking
 
 FORMATS = click.Choice(["ranking", "token-map", "json", "text", "token-freq", "d2t", "t2d", "eagle3", "gguf"])
 
 
-def _size(ctx: click.Context, param: click.Parameter, value: str | None) -> int | float | None:  # noqa: ARG001
+def _size(ctx: click.Context, param: click.Parameter, value: str | None) -> Size:  # noqa: ARG001
     """A number of ids, or, with a decimal point, the share of the counts that they cover."""
-    try:
-        return value if value is None else float(value) if "." in value else int(value)
-    except ValueError as error:
-        raise click.BadParameter(f"{value!r} is neither a number of ids nor a share such as 0.99") from error
+    size = Size(None) if value is None else Size.parse(value)
+    if size is None:
+        raise click.BadParameter(f"{value!r} is neither a number of ids nor a share such as 0.99")
+    return size
 
 
 @click.command()
@@ -27,7 +29,8 @@ def _size(ctx: click.Context, param: click.Parameter, value: str | None) -> int 
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="The file to write.")
 @click.option("--to", type=FORMATS, help="Its format; by its name otherwise.")
 @click.option("--from", "source_format", type=FORMATS, help="RANKING's format; by its content otherwise.")
-@click.option("--size", callback=_size, metavar="N|SHARE", help="How many ids, or the share to cover; all by default.")
+@click.option("--size", callback=_size, metavar="N|SHARE[@PART]",
+              help="How many ids, or the share to cover; all by default.")  # fmt: skip
 @click.option("--vocab-size", type=click.IntRange(min=1),
               help="For t2d and eagle3: vocab_size in the target's config.json.")  # fmt: skip
 @click.option("--tokenizer", help="Whose the counts of a token-freq are: checkpoint folder, hub id or file.")
@@ -36,13 +39,14 @@ def convert(
     output: Path,
     to: str | None,
     source_format: str | None,
-    size: int | float | None,
+    size: Size,
     vocab_size: int | None,
     tokenizer: str | None,
 ) -> None:
     """Write the most frequent ids of RANKING as other programs read them, and say what that loses.
 
-    RANKING is a ranking, a file of another program, a checkpoint with d2t or t2d, or demo.
+    RANKING is a ranking, one part of it (all.ranking@de), a file of another program, a checkpoint with d2t or t2d, or
+    demo.
 
     \b
     ranking     frspec's own                                        *.ranking
@@ -62,8 +66,10 @@ def convert(
         source = replace(source, ranking=_counts_of(source.ranking, tokenizer, ranking))
     if vocab_size is not None:
         source = replace(source, vocab_size=vocab_size)
-    whole = source.ranking
-    ids = whole.ids if size is None else whole.covering(size) if isinstance(size, float) else whole.prefix(size)
+    if size.part is not None:
+        source = replace(source, ranking=source.ranking.part(size.part))
+    whole, amount = source.ranking, size.amount
+    ids = whole.ids if amount is None else whole.covering(amount) if isinstance(amount, float) else whole.prefix(amount)
     lost = write_source(source, ids, output, name)
     said = f"; it does not keep: {', '.join(lost)}" if lost else ""
     click.echo(f"{output}: {len(ids):,} of {len(whole):,} ids as {name}{said}", err=True)

@@ -15,6 +15,7 @@ import click
 from frspec import shipped
 from frspec.cli.threads import use_threads
 from frspec.errors import UserError
+from frspec.ranking.naming import Size
 
 if TYPE_CHECKING:
     from frspec.types import StructuredOutputs
@@ -115,10 +116,11 @@ def draft_options(command: Command) -> Command:
         ),
         click.option(
             "--draft-vocab",
-            metavar="N|SHARE|full|FILE",
-            help="Part of the vocabulary the draft head searches. If left out: measured costs decide.",
+            metavar="N|SHARE[@PART]|full|FILE",
+            help="Part of the vocabulary the draft head searches; @PART: of that part of the ranking. If left out: "
+            "measured costs decide.",
         ),
-        click.option("--ranking", metavar="FILE", help="Ranking that sizes and shares are taken from."),
+        click.option("--ranking", metavar="FILE[@PART]", help="Ranking that sizes and shares are taken from."),
         click.option(
             "--draft-quantize", type=click.Choice(["int8"]), help="The drafter's matrices in 8 bits; CPUs only."
         ),
@@ -222,7 +224,7 @@ def with_own_draft(model: str, options: dict[str, Any]) -> dict[str, Any]:
     if model != shipped.NAME or options["draft"] is not None:
         return options
     vocabulary, ranking = options["draft_vocab"], options["ranking"]
-    sized = vocabulary is None or vocabulary == "full" or vocabulary.replace(".", "", 1).isdigit()
+    sized = vocabulary is None or vocabulary == "full" or Size.parse(vocabulary) is not None
     return {**options, "draft": shipped.NAME, "ranking": shipped.NAME if ranking is None and sized else ranking}
 
 

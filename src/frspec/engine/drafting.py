@@ -21,7 +21,7 @@ from frspec.speculation.drafters.model import ModelDrafter
 from frspec.speculation.drafters.ngram import NgramDrafter
 from frspec.speculation.head import DraftHead
 from frspec.speculation.plan import TreeShape
-from frspec.speculation.vocabulary import DraftVocabulary, Spec
+from frspec.speculation.vocabulary import DraftVocabulary, Spec, take_part
 from frspec.text.tokenizer import Tokenizer
 
 
@@ -58,6 +58,7 @@ def make_drafter(
     folder = shipped.head() if draft == shipped.NAME else hub.resolve(draft)
     if isinstance(ranking, str | Path):
         ranking = load_ranking(ranking)
+    draft_vocab, ranking = take_part(draft_vocab, ranking)
     fingerprint = tokenizer.fingerprint if tokenizer and (draft_vocab is not None or ranking is not None) else None
 
     def head(decoder: Decoder) -> DraftHead:

@@ -41,7 +41,8 @@ class LLM:
     decoding, of "demo" too), "ngram", the folder or hub id of an EAGLE head or of a smaller model with the same
     vocabulary, "demo" (the shipped head), or a ``Drafter`` of your own, which drafts as it likes. draft_vocab: which
     part of the vocabulary a draft head searches: a size, a share of the counts below 1.0, "full", or a ranking or id
-    list (or its path); sizes and shares are taken from ``ranking``, a file or "demo".
+    list (or its path); sizes and shares are taken from ``ranking``, a file or "demo", or from one part of it:
+    "32768@de", "0.99@de", or "@de" for that part without a size.
     dtype: "auto" (the checkpoint's), "float32", "bfloat16". device: "auto", "cpu", "cuda".
     quantize: "int8" for a target whose matrices are 8-bit integers (CPUs only); None for those of ``dtype``.
     num_speculative_tokens, tree_depth, tree_width: how many tokens one pass may verify, how deep, how wide (1 is a

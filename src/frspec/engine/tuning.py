@@ -13,6 +13,7 @@ from typing import Any
 from frspec import kept
 from frspec.errors import UserError
 from frspec.machine import processor
+from frspec.ranking.naming import MARK, split_part
 
 KIND, SCHEMA = "tuned", 1
 
@@ -87,4 +88,8 @@ def forget(subject: Subject) -> None:
 
 
 def _place(value: str | None) -> str | None:
-    return str(Path(value).resolve()) if value is not None and Path(value).exists() else value
+    if value is None:
+        return None
+    file, part = split_part(value)
+    place = str(Path(file).resolve()) if Path(file).exists() else file
+    return place if part is None else f"{place}{MARK}{part}"

@@ -1,6 +1,6 @@
 """How often each token of one vocabulary occurred in a corpus, most frequent first.
 
-Knows: order, prefixes, coverage. Does not know: how texts became tokens, files (``formats``), models.
+Knows: order, prefixes, coverage, parts. Does not know: how texts became tokens, files (``formats``), models.
 """
 
 from __future__ import annotations
@@ -16,9 +16,13 @@ import numpy as np
 import numpy.typing as npt
 
 from frspec.errors import UserError
+from frspec.ranking.flaws import flaw_of_counts, flaw_of_ids, flaw_of_mixture, flaw_of_parts
+from frspec.ranking.mixture import mixture, normalised
 from frspec.text.tokenizer import Tokenizer
 
 Ids = npt.NDArray[np.int64]
+OF_ALL = ("documents", "characters", "tokens", "skipped", "parts", "merged")
+"""Facts of a provenance that are not those of a part."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,6 +36,11 @@ class Ranking:
     ``provenance``: sources, documents, tokens, date, program version. ``ordered``: False for ids that stand by number
     because their file does not say which are frequent; of those there is no prefix.
 
+    ``parts``: the counts of each language or source by its name, [V] by id; ``counts`` is what they come to.
+    ``weights``: the share of each part, adding up to 1; with them ``counts`` are shares per ``mixture.UNIT``, without
+    them the parts add up. ``backoff`` [V] by id: what ids with equal counts stand by before they stand by id, in a
+    ranking that is a part of another.
+
     Raises:
         UserError: when the arrays are no such ranking.
     """
@@ -41,14 +50,25 @@ class Ranking:
     fingerprint: str | None
     provenance: Mapping[str, Any] = field(default_factory=dict)
     ordered: bool = True
+    parts: Mapping[str, Ids] = field(default_factory=dict)
+    weights: Mapping[str, float] | None = None
+    backoff: Ids | None = None
 
     def __post_init__(self) -> None:
-        flaw = _flaw_of_ids(self.ids) or (None if self.counts is None else _flaw_of_counts(self.ids, self.counts))
-        if flaw is not None:
+        if flaw := self._flaw():
             raise UserError(f"not a ranking: {flaw}; make it again with `frspec rank`")
-        for array in (self.ids, self.counts):
+        for array in (self.ids, self.counts, self.backoff, *self.parts.values()):
             if array is not None:
                 array.setflags(write=False)
+
+    def _flaw(self) -> str | None:
+        flaw = flaw_of_ids(self.ids)
+        if flaw or self.counts is None:
+            return flaw
+        flaw = flaw_of_counts(self.ids, self.counts, self.backoff)
+        if flaw or not self.parts:
+            return flaw
+        return flaw_of_parts(self.parts, self.weights) or flaw_of_mixture(self.by_id, self.parts, self.weights)
 
     @staticmethod
     def from_counts(counts: npt.ArrayLike, fingerprint: str, provenance: Mapping[str, Any] | None = None) -> Ranking:
@@ -56,6 +76,48 @@ class Ranking:
         by_id = np.asarray(counts, dtype=np.int64)
         ids = np.argsort(-by_id, kind="stable")
         return Ranking(ids, by_id[ids], fingerprint, provenance or {})
+
+    @staticmethod
+    def from_parts(
+        parts: Mapping[str, npt.ArrayLike],
+        fingerprint: str,
+        provenance: Mapping[str, Any] | None = None,
+        weights: Mapping[str, float] | None = None,
+    ) -> Ranking:
+        """The ranking of several counts [V] by id, which it keeps by their names; of one that is called "" only that.
+
+        ``weights``: how much of the mixture each part makes up, whatever it has counted; left out, counts add up.
+
+        Raises:
+            UserError: for parts of different sizes, and weights that are not above 0 or not one for each part.
+        """
+        if list(parts) == [""] and weights is None:
+            return Ranking.from_counts(parts[""], fingerprint, provenance)
+        arrays = {name: np.array(parts[name], dtype=np.int64) for name in sorted(parts)}
+        if flaw := flaw_of_parts(arrays, weights):
+            raise UserError(f"these parts make no ranking: {flaw}")
+        shares = None if weights is None else normalised({name: weights[name] for name in arrays})
+        by_id = mixture(arrays, shares)
+        ids = np.argsort(-by_id, kind="stable")
+        return Ranking(ids, by_id[ids], fingerprint, provenance or {}, parts=arrays, weights=shares)
+
+    def part(self, name: str) -> Ranking:
+        """One part in its own order; ids that it counted equally often, above all those it never saw, stand by how
+        often all parts together have them, then by id.
+
+        Its ``provenance`` is the whole's with the part's name and numbers in place of the whole's.
+
+        Raises:
+            UserError: when there is no such part.
+        """
+        if name not in self.parts:
+            there = f"its parts are {', '.join(self.parts)}" if self.parts else "it has no parts"
+            raise UserError(f"the ranking has no part {name!r}; {there}")
+        counts = self.parts[name]
+        ids = np.lexsort((-self.by_id, -counts))
+        facts = {fact: value for fact, value in self.provenance.items() if fact not in OF_ALL}
+        facts |= {"part": name, **self.provenance.get("parts", {}).get(name, {}), "tokens": int(counts.sum())}
+        return Ranking(ids, counts[ids], self.fingerprint, facts, backoff=self.by_id)
 
     @staticmethod
     def load(name: str | Path) -> Ranking:
@@ -74,15 +136,30 @@ class Ranking:
         return len(self.ids)
 
     @cached_property
+    def by_id(self) -> Ids:
+        """[V] int64: ``counts`` by id.
+
+        Raises:
+            UserError: when there are no counts.
+        """
+        by_id = np.empty_like(self._counted)
+        by_id[self.ids] = self._counted
+        return by_id
+
+    @property
+    def _counted(self) -> Ids:
+        if self.counts is None:
+            raise UserError("an id list has no counts, so no shares; take a number of ids, or a ranking")
+        return self.counts
+
+    @cached_property
     def covered(self) -> Ids:
         """[V] int64: how many of the counted tokens the first i + 1 ids make up.
 
         Raises:
             UserError: when there are no counts, or only zeros.
         """
-        if self.counts is None:
-            raise UserError("an id list has no counts, so no shares; take a number of ids, or a ranking")
-        covered: Ids = np.cumsum(self.counts)
+        covered: Ids = np.cumsum(self._counted)
         if covered[-1] == 0:
             raise UserError("the ranking has counted no tokens, so there are no shares; take a number of ids")
         return covered
@@ -161,25 +238,3 @@ class Ranking:
         tokenizer = tokenizer or Tokenizer.load(str(name))
         self.check_fingerprint(tokenizer.fingerprint)
         return np.asarray(tokenizer.encode(what, add_special_tokens=False), dtype=np.int64)
-
-
-def _flaw_of_ids(ids: Ids) -> str | None:
-    if ids.dtype != np.int64 or ids.ndim != 1 or len(ids) == 0:
-        return f"ids are {ids.dtype}{list(ids.shape)}"
-    if ids.min() < 0:
-        return f"a negative id ({ids.min()})"
-    values, times = np.unique(ids, return_counts=True)
-    if times.max() > 1:
-        return f"the id {values[times.argmax()]} stands in it {times.max()} times"
-    return None
-
-
-def _flaw_of_counts(ids: Ids, counts: Ids) -> str | None:
-    if counts.dtype != np.int64 or counts.shape != ids.shape:
-        return f"{len(ids)} ids but counts are {counts.dtype}{list(counts.shape)}"
-    if ids.max() >= len(ids):
-        return f"the id {ids.max()} is outside a vocabulary of {len(ids)}"
-    if counts.min() < 0:
-        return "a negative count"
-    fell, tied = counts[1:] < counts[:-1], counts[1:] == counts[:-1]
-    return None if np.all(fell | (tied & (ids[1:] > ids[:-1]))) else "its ids are not in rank order"

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from frspec.errors import UserError
+from frspec.ranking.naming import Size
 from frspec.ranking.ranking import Ranking
 
 Spec = int | float | str | Path | Ranking | Sequence[int] | None
@@ -67,10 +68,11 @@ class DraftVocabulary:
     ) -> DraftVocabulary:
         """What ``--draft-vocab`` and ``--ranking`` ask for.
 
-        spec: how many ids (int), the share of the counts to cover (float below 1), "full", a ranking or id list
-        (or its path), or None. A ranking without a size gives the most frequent quarter, FR-Spec's choice; no
-        ranking and no size give the whole vocabulary. always: ids put first (stop and chat control tokens).
-        fingerprint: the target tokenizer's; None skips that check (no tokenizer was loaded).
+        spec: how many ids (int), the share of the counts to cover (float below 1), either as a text and of one part of
+        the ranking ("32768@de", "0.99@de", "@de"), "full", a ranking or id list (or its path), or None. A ranking
+        without a size gives the most frequent quarter, FR-Spec's choice; no ranking and no size give the whole
+        vocabulary. always: ids put first (stop and chat control tokens). fingerprint: the target tokenizer's; None
+        skips that check (no tokenizer was loaded).
         """
         size, ranking = _parse(spec, ranking)
         if size == "full" or (size is None and ranking is None):
@@ -87,12 +89,25 @@ class DraftVocabulary:
         return cls(torch.cat([first, rest]), vocab_size)
 
 
+def take_part(spec: Spec, ranking: Ranking | None) -> tuple[Spec, Ranking | None]:
+    """``spec`` without its part, and that part of ``ranking``: "32768@de" is 32768 of de, "@de" is de and no size.
+
+    Raises:
+        UserError: when there is no such part.
+    """
+    size = Size.parse(spec) if isinstance(spec, str) else None
+    if size is None or size.part is None:
+        return spec, ranking
+    if ranking is None:
+        raise UserError(f"draft_vocab={spec} needs a ranking that has parts; pass ranking=FILE (see frspec rank)")
+    return size.amount, ranking.part(size.part)
+
+
 def _parse(spec: Spec, ranking: Ranking | None) -> tuple[int | float | str | None, Ranking | None]:
+    spec, ranking = take_part(spec, ranking)
     if isinstance(spec, str) and spec != "full":
-        try:
-            spec = float(spec) if "." in spec and "/" not in spec else int(spec)
-        except ValueError:
-            spec = Ranking.load(str(spec))
+        size = Size.parse(spec)
+        spec = Ranking.load(spec) if size is None else size.amount
     if isinstance(spec, Path):
         spec = Ranking.load(spec)
     if isinstance(spec, Sequence) and not isinstance(spec, str):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from frspec.bench.plots.style import CYCLE, GREY, conditions, machine
 from frspec.errors import UserError
+from frspec.ranking.naming import Size
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -53,7 +54,7 @@ def _lines(result: Mapping[str, Any], several: bool) -> dict[str, list[Mapping[s
     for row in result["methods"]:
         if row["draft_vocab_size"] is not None:
             words = str(row["method"]).split(f" {row['draft_vocab']}")
-            name = "".join(words) + (f" ({conditions(result)})" if several else "")
+            name = "".join(words) + _of_part(row["draft_vocab"]) + (f" ({conditions(result)})" if several else "")
             lines.setdefault(name, []).append(row)
     return {
         name: sorted(rows, key=lambda row: row["draft_vocab_size"]) for name, rows in lines.items() if len(rows) > 1
@@ -73,9 +74,17 @@ def _axis(panel: Axes, label: str, rows: Sequence[Mapping[str, Any]]) -> None:
 
 
 def _size(size: int, name: str) -> str:
-    asked = int(name) if name.isdigit() else size  # a few ids more are always in
-    short = f"{asked / 1024:g}k" if asked % 1024 == 0 else f"{asked:,}"
-    return short if name.isdigit() else f"{name} ({short})"
+    asked = Size.parse(name)
+    amount = asked.amount if asked else None
+    rows = amount if isinstance(amount, int) else size  # a few ids more are always in
+    short = f"{rows / 1024:g}k" if rows % 1024 == 0 else f"{rows:,}"
+    return short if isinstance(amount, int) else f"{name} ({short})"
+
+
+def _of_part(name: str) -> str:
+    """Sizes of one part of a ranking make a line of their own."""
+    size = Size.parse(name)
+    return f" of {size.part}" if size and size.part else ""
 
 
 def _plain(panel: Axes, result: Mapping[str, Any], dashes: str, name: str) -> None:

@@ -1,20 +1,26 @@
 """frspec's own file of a ranking.
 
 A safetensors file: ``ids`` and ``counts``, int64 [V] in rank order, and under ``frspec`` in its metadata a JSON object
-with ``schema``, ``fingerprint`` and ``provenance``.
+with ``schema``, ``fingerprint`` and ``provenance``. That is schema 1. Schema 2 is written only where there is more to
+say: for each part named in the object's ``parts`` the tensors ``parts/NAME/ids``, ascending, and ``parts/NAME/counts``,
+int64 and without zeros, and the object's ``weights`` by name or null; of a part that was saved alone, the tensor
+``backoff``, int64 [V] by id.
 """
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from frspec.artifacts import atomic_path
 from frspec.errors import UserError
 from frspec.ranking.formats.lists import ID_LISTS
-from frspec.ranking.ranking import Ranking
+from frspec.ranking.ranking import Ids, Ranking
 
-SCHEMA = 1
+SCHEMAS = (1, 2)
 
 
 def save_ranking(ranking: Ranking, path: Path) -> None:
@@ -34,9 +40,20 @@ def save_ranking(ranking: Ranking, path: Path) -> None:
         )
     from safetensors.numpy import save
 
-    about = {"schema": SCHEMA, "fingerprint": ranking.fingerprint, "provenance": dict(ranking.provenance)}
+    more = {"parts": list(ranking.parts), "weights": ranking.weights} if ranking.parts else {}
+    tensors = {"ids": ranking.ids, "counts": ranking.counts}
+    for name, part in ranking.parts.items():
+        used = np.flatnonzero(part)
+        tensors |= {f"parts/{name}/ids": used, f"parts/{name}/counts": part[used]}
+    if ranking.backoff is not None:
+        tensors["backoff"] = ranking.backoff
+    about = {
+        "schema": SCHEMAS[len(tensors) > 2],
+        "fingerprint": ranking.fingerprint,
+        "provenance": dict(ranking.provenance),
+    }
     with atomic_path(path) as temporary:
-        temporary.write_bytes(save({"ids": ranking.ids, "counts": ranking.counts}, {"frspec": json.dumps(about)}))
+        temporary.write_bytes(save(tensors, {"frspec": json.dumps(about | more)}))
 
 
 def check_ranking_name(path: Path) -> None:
@@ -59,15 +76,37 @@ def read_ranking(path: Path) -> Ranking:
     try:
         with safe_open(path, framework="np") as file:
             about = json.loads((file.metadata() or {}).get("frspec", "{}"))
-            if about.get("schema") != SCHEMA:
+            if about.get("schema") not in SCHEMAS:
                 raise UserError(
-                    f"{path} is no ranking of schema {SCHEMA} (it has {about.get('schema')}); "
+                    f"{path} is no ranking of schema {' or '.join(map(str, SCHEMAS))} (it has {about.get('schema')}); "
                     "make it again with `frspec rank`"
                 )
-            ids, counts = file.get_tensor("ids"), file.get_tensor("counts")
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
+        ids, counts = tensors["ids"], tensors["counts"]
+        more = _parts(about, tensors, len(ids)) if about["schema"] > 1 else {}
         try:
-            return Ranking(ids, counts, str(about["fingerprint"]), dict(about["provenance"]))
+            return Ranking(ids, counts, str(about["fingerprint"]), dict(about["provenance"]), **more)
         except UserError as error:
             raise UserError(f"{path} is {error}") from error
-    except (SafetensorError, ValueError, KeyError, AttributeError, TypeError) as error:
+    except (SafetensorError, ValueError, KeyError, IndexError, AttributeError, TypeError) as error:
         raise UserError(f"{path} is a damaged ranking: {error}; make it again with `frspec rank`") from error
+
+
+def _parts(about: dict[str, Any], tensors: dict[str, Any], size: int) -> dict[str, Any]:
+    """What schema 2 has beside ids and counts, as ``Ranking`` takes it."""
+    names, weights = about.get("parts", []), about.get("weights")
+    return {
+        "parts": {name: _dense(tensors[f"parts/{name}/ids"], tensors[f"parts/{name}/counts"], size) for name in names},
+        "weights": None if weights is None else {str(name): float(weight) for name, weight in weights.items()},
+        "backoff": tensors.get("backoff"),
+    }
+
+
+def _dense(ids: Ids, counts: Ids, size: int) -> Ids:
+    if not ids.dtype == counts.dtype == np.int64 or ids.shape != counts.shape or (len(ids) and ids.min() < 0):
+        raise ValueError(f"a part of {ids.dtype}{list(ids.shape)} ids and {counts.dtype}{list(counts.shape)} counts")
+    if (ids[1:] <= ids[:-1]).any():
+        raise ValueError("a part whose ids do not rise")
+    by_id = np.zeros(size, dtype=np.int64)
+    by_id[ids] = counts
+    return by_id

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from frspec import shipped
@@ -11,6 +11,7 @@ from frspec.errors import UserError
 from frspec.ranking.formats import counts, lists, mappings, own
 from frspec.ranking.formats.containers import ARRAYS, Held, first_bytes, open_file, read_safetensors
 from frspec.ranking.formats.telling import NAMED, tell
+from frspec.ranking.naming import split_part
 from frspec.ranking.ranking import Ids, Ranking
 
 
@@ -35,15 +36,25 @@ class Format:
 def load_ranking(name: str | Path) -> Ranking:
     """The ranking in the file ``name``, or another program's, recognised by content; "demo" is the shipped ranking.
 
+    A text such as "all.ranking@de" is the part de of all.ranking, unless a file is called so as a whole.
+
     Raises:
-        UserError: when it is none of them, could be several, is truncated or of another schema, or names an id twice
-            or outside its range.
+        UserError: when it is none of them, could be several, is truncated or of another schema, names an id twice
+            or outside its range, or has no such part.
     """
     return read_source(name).ranking
 
 
 def read_source(name: str | Path, as_format: str | None = None) -> Source:
     """What ``name`` holds, read as the format of that name in ``FORMATS``, or as the one its content shows."""
+    if isinstance(name, str):
+        file, part = split_part(name)
+        if part is not None:
+            whole = read_source(file, as_format)
+            try:
+                return replace(whole, ranking=whole.ranking.part(part))
+            except UserError as error:
+                raise UserError(f"{file}: {error}") from error
     path = shipped.ranking() if name == shipped.NAME else Path(name)
     if as_format == "ranking" or (as_format is None and _is_own(path)):
         return Source(own.read_ranking(path))
@@ -97,6 +108,7 @@ def _lost(source: Source, ids: Ids, format: Format) -> list[str]:
         "fingerprint": ranking.fingerprint is not None,
         "provenance": ranking.fingerprint is not None,
         "order": ranking.ordered,
+        "parts": bool(ranking.parts),
     }
     lost = [what for what, there in had.items() if there and what not in format.keeps]
     behind = len(ranking) - len(ids)
@@ -145,7 +157,7 @@ def _write_counts(source: Source, ids: Ids, path: Path) -> None:
 FORMATS = {
     "ranking": Format(
         (),
-        ("counts", "fingerprint", "provenance", "order"),
+        ("counts", "fingerprint", "provenance", "order", "parts"),
         lambda held: Source(own.read_ranking(held.path)),
         _write_own,
     ),
