@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from frspec.bench.plots import KINDS, check_plot, draw, profile, roofline, speed, subset
+from frspec.bench.plots import KINDS, check_plot, curve, draw, profile, roofline, speed, subset
 from frspec.errors import UserError
 
 TASKS = ("qa", "math_reasoning", "summarization")
@@ -166,6 +166,49 @@ def test_nothing_to_draw(tmp_path: Path) -> None:
         (tmp_path / "sub").touch()
         with pytest.raises(UserError, match=problem):
             check_plot(tmp_path / name)
+
+
+def tuned() -> dict[str, Any]:
+    given = result()
+    given["methods"].append(row("eagle auto", 55.0, draft="head", draft_vocab="auto", shape="auto"))
+    shares = {"8192": (0.9, 0.88), "32768": (0.97, 0.99), "full": (1.0, 1.0)}
+    sizes = {"8192": 8200, "32768": 32776, "full": 131072}
+    given["curve"] = [
+        {
+            "draft_vocab": name, "draft_vocab_size": sizes[name], "method": f"eagle {name}", "shape": "chain:4",
+            "tokens_per_second": 50.0 + place, "ratio_to_plain": 1.2 + place / 10, "mean_acceptance_length": 2.0,
+            "coverage": covered, "coverage_written": written, "predicted_ratio_to_plain": 1.5,
+        }
+        for place, (name, (covered, written)) in enumerate(shares.items())
+    ]  # fmt: skip
+    return given
+
+
+def test_curve_is_speed_and_coverage_over_sizes() -> None:
+    speeds, covers = curve.draw([tuned()]).axes
+    lines = {str(line.get_label()): line.get_data() for line in [*speeds.lines, *covers.lines]}
+    assert list(lines["measured, the best shape"][0]) == [8200, 32776, 131072]
+    assert list(lines["measured, the best shape"][1]) == [50, 51, 52]
+    assert list(lines["expected from costs"][1]) == [60, 60, 60], "of plain decoding's 40"
+    assert set(lines["plain"][1]) == {40}
+    assert set(lines["auto: measured costs decide"][1]) == {55}
+    assert [list(data) for data in lines["the best size"]] == [[131072], [52]]
+    assert list(lines["covers of the ranking's corpus"][1]) == [90, 97, 100]
+    assert list(lines["covers of the text written here"][1]) == [88, 99, 100]
+    assert [label.get_text() for label in speeds.get_xticklabels()] == ["8,192", "32,768", "full (131,072)"]
+
+
+def test_curve_of_an_id_list_and_none() -> None:
+    given = tuned()
+    for point in given["curve"]:
+        point |= {"coverage": None, "predicted_ratio_to_plain": None}
+    speeds, covers = curve.draw([given]).axes
+    assert [line.get_label() for line in covers.lines] == ["covers of the text written here"]
+    assert "expected from costs" not in [line.get_label() for line in speeds.lines]
+    with pytest.raises(UserError, match="there is no curve in it; frspec tune -o writes one"):
+        curve.draw([result()])
+    with pytest.raises(UserError, match="a curve shows one result"):
+        curve.draw([given, given])
 
 
 def test_what_is_drawn_is_not_changed(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -22,7 +23,7 @@ def files(stories: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
     monkeypatch.setenv("FRSPEC_CACHE", str(tmp_path / "cache"))
     config, tensors = new_head(load_decoder(stories), torch.Generator().manual_seed(0))
     save_eagle(tmp_path / "head", config, tensors, torch.float32, {})
-    Ranking.from_counts([1] * 2048, Tokenizer.load(stories).fingerprint).save(tmp_path / "my.ranking")
+    Ranking.from_counts(range(2048), Tokenizer.load(stories).fingerprint).save(tmp_path / "my.ranking")
     texts = ["Once upon a time there was a dog named Tim.", "The sun was hot."]
     (tmp_path / "texts.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
     return tmp_path
@@ -36,7 +37,7 @@ def test_the_best_is_kept_and_used(stories: Path, files: Path) -> None:
     asked = [*arguments(stories, files), "--prompts", str(files / "texts.jsonl"), "--max-tokens", "8"]
     done = CliRunner().invoke(
         tune,
-        [*asked, "--draft-vocab", "auto,full,64", "--shapes", "auto,chain:2", "--plot", str(files / "grid.png"),
+        [*asked, "--draft-vocab", "auto,full,64", "--shapes", "auto,chain:2", "--plot", str(files / "tuned.svg"),
          "-o", str(files / "result.json")],
     )  # fmt: skip
     assert done.exit_code == 0, done.output
@@ -53,13 +54,51 @@ def test_the_best_is_kept_and_used(stories: Path, files: Path) -> None:
     assert all(row["identical_outputs"] == 2 for row in result["methods"])
     best = max(result["methods"], key=lambda row: row["ratio_to_plain"])
     assert result["best"] == best["method"]
-    assert (files / "grid.png").read_bytes().startswith(b"\x89PNG")
-    assert json.loads((files / "result.json").read_text())["methods"] == result["methods"]
+    assert "covers of the text written here" in (files / "tuned.svg").read_text()
+    whole = json.loads((files / "result.json").read_text())
+    assert whole["methods"] == result["methods"]
+    check_curve(whole, done.stdout, stories)
     choice = find(Subject(str(stories), str(files / "head"), str(files / "my.ranking")))
     assert (choice is None) == (best["method"] == "plain")
     if choice is not None:
         assert choice.ratio == best["ratio_to_plain"]
         assert choice.draft_vocab == (None if best["draft_vocab"] == "auto" else best["draft_vocab"])
+
+
+def check_curve(result: dict[str, Any], said: str, stories: Path) -> None:
+    """One point a size, with its best shape's figures; shares counted one token at a time."""
+    fixed = {64: ("eagle 64 auto", "eagle 64 chain:2"), 2048: ("eagle full auto", "eagle full chain:2")}
+    rows = {row["method"]: row for row in result["methods"]}
+    written = [token for round in result["rounds"] for token in round["samples"]["plain"]["token_ids"]]
+    stop = json.loads((stories / "config.json").read_text())["eos_token_id"]
+    for point, (size, names) in zip(result["curve"], fixed.items(), strict=True):
+        best = rows[max(names, key=lambda name: rows[name]["ratio_to_plain"])]
+        assert all(point[name] == best[name] for name in point if name in best)
+        known = {stop, *range(2048 - size, 2048)}
+        assert point["draft_vocab_size"] == len(known), "what ends a text is always in"
+        assert point["coverage"] == pytest.approx(sum(known) / sum(range(2048)), abs=1e-5)
+        share = sum(token in known for token in written) / len(written)
+        assert point["coverage_written"] == pytest.approx(share, abs=1e-5)
+        assert point["predicted_ratio_to_plain"] > 0
+        figures = f"{100 * share:.2f} %", f"{point['ratio_to_plain']:.2f}", f"{point['predicted_ratio_to_plain']:.2f}"
+        assert any(all(figure in line for figure in figures) for line in said.splitlines())
+
+
+def test_sizes_of_a_list_without_counts_and_without_a_controller(stories: Path, files: Path) -> None:
+    (files / "list.json").write_text(json.dumps(list(range(3, 303))))
+    done = CliRunner().invoke(
+        tune,
+        [str(stories), "--draft", str(files / "head"), "--ranking", str(files / "list.json"), "--max-tokens", "4",
+         "--prompts", str(files / "texts.jsonl"), "--shapes", "chain:2"],
+    )  # fmt: skip
+    assert done.exit_code == 0, done.output
+    curve = json.loads(done.stdout.splitlines()[-1])["curve"]
+    assert [point["draft_vocab"] for point in curve] == ["64", "128", "300", "full"]
+    assert all(point["coverage"] is None and point["predicted_ratio_to_plain"] is None for point in curve)
+    table = done.stdout[done.stdout.index("draft vocabulary") :]
+    assert "of this text" in table
+    assert "covers" not in table.partition("{")[0]
+    assert "expected" not in table.partition("{")[0]
 
 
 def test_generate_finds_the_choice(stories: Path, files: Path) -> None:
@@ -113,7 +152,9 @@ def test_where_nothing_is_faster_an_older_choice_is_forgotten(
     keep(subject, Choice("64", (2, 2, 1), 1.5, "2026-11-20"), {})
     rows = [{"method": "plain", "draft": None, "ratio_to_plain": 1.0}, {"method": "eagle", "ratio_to_plain": 0.9}]
     monkeypatch.setattr("frspec.bench.run.run", lambda *_, **__: ({"methods": rows, "memory": None}, []))
-    monkeypatch.setattr("frspec.cli.tune.print_table", lambda *_: None)
+    monkeypatch.setattr("frspec.bench.curve.curve", lambda *_, **__: [])
+    for name in ("print_table", "print_curve"):
+        monkeypatch.setattr(f"frspec.cli.tune.{name}", lambda *_: None)
     done = CliRunner().invoke(tune, [*arguments(stories, files), "--prompts", str(files / "texts.jsonl")])
     assert done.exit_code == 0, done.output
     assert "nothing is kept" in done.stdout

@@ -112,6 +112,23 @@ def test_as_good_as_the_best_fixed_setting(chance: float, rare: float) -> None:
     assert controlled(World(lambda _: chance, rare)) > 0.97 * best
 
 
+@pytest.mark.parametrize("rare", [0.02, 0.5])
+@pytest.mark.parametrize(("slow", "near"), [(1.0, 0.08), (1.5, 0.2)])
+def test_what_a_size_would_bring_is_foreseen(rare: float, slow: float, near: float) -> None:
+    """Also of the size that it does not use; ``fixed`` runs both. Where drafted rounds take longer than costs say, few
+    plain ones have told by then that these do not."""
+
+    def world() -> World:
+        return World(lambda _: 0.8, rare, slow)
+
+    controller = Controller(COSTS, Chains(), VOCAB)  # type: ignore[arg-type]
+    world().rate(lambda state: controller.plan([state]), controller.learn)
+    rates = fixed(world())
+    for size in SIZES:
+        best = max(rate for (_, rows), rate in rates.items() if rows == size) / rates[0, 0]
+        assert controller.foresee(size, noisy=False) == pytest.approx(best, rel=near)
+
+
 def test_hopeless_drafts_cost_next_to_nothing() -> None:
     world = World(lambda _: 0.0)
     assert controlled(world) > 0.99 * world.rate(lambda _: None)

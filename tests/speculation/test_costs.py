@@ -34,6 +34,17 @@ def test_beyond_the_last_point_the_line_goes_on() -> None:
     assert between(((1, 1.0), (17, 5.0), (33, 5.0)), 49) == pytest.approx(7.0), "one disturbed point makes nothing free"
 
 
+def test_one_size_between_those_that_are_known() -> None:
+    heads = {8: ((1, 0.1), (8, 0.3)), 16: ((1, 0.2), (8, 0.5)), 64: ((1, 1.0), (8, 2.0))}
+    costs = Costs(POINTS, 0.1, 0.2, ((1, 0.5),), heads, {8: 0.01, 16: 0.02, 64: 0.1})
+    for size in (8, 12, 16, 50, 64):
+        one = costs.of_size(size)
+        for place, rows in enumerate((1, 8)):
+            head = np.interp(size, list(heads), [points[place][1] for points in heads.values()])
+            noise = np.interp(size, [8, 16, 64], [0.01, 0.02, 0.1]) * rows
+            assert one.draft(rows, size, noisy=True) == pytest.approx(between(costs.layer, rows) + head + noise)
+
+
 def test_through_json_and_back() -> None:
     costs = Costs(POINTS, 0.1, 0.2, ((1, 0.5),), {8: ((1, 0.1), (8, 0.2))}, {8: 0.3}, 0.4)
     assert Costs.from_json(json.loads(json.dumps(costs.as_json()))) == costs

@@ -58,6 +58,16 @@ def test_the_best_chain_of_all(first: float, later: float, noisy: bool, batch: i
     assert best.rate >= max(rates.values()) - 1e-9
 
 
+def test_one_size_alone() -> None:
+    outlook = Outlook(COSTS, 1, False, {10: 0.4, 1000: 0.8}, [1.0] * DEEPEST, RANKS)
+    assert outlook.of_size(100).chance(1, 100) == pytest.approx(0.6), "halfway in powers of ten"
+    assert (outlook.of_size(5).chance(1, 5), outlook.of_size(2000).chance(1, 2000)) == (0.4, 0.8)
+    known = Outlook(COSTS, 1, False, {10: 0.4, 100: 0.8}, [1.0] * DEEPEST, RANKS)
+    for size in (10, 100):
+        alone = Outlook(COSTS, 1, False, {size: known.firsts[size]}, [1.0] * DEEPEST, RANKS)
+        assert known.of_size(size).best_chain() == alone.best_chain()
+
+
 @settings(max_examples=20, deadline=None)
 @given(st.floats(0.2, 0.7), st.sampled_from([2, 4, 8]), st.booleans(), st.integers(1, 2))
 def test_a_trees_promise(first: float, width: int, noisy: bool, batch: int) -> None:

@@ -13,6 +13,7 @@ from frspec.bench.acceptance import Acceptance, describe
 from frspec.bench.methods import PLAIN, OwnMethod, Setting
 from frspec.engine.llm import LLM
 from frspec.errors import UserError
+from frspec.ranking.ranking import Ranking
 from frspec.speculation.plan import TreeShape
 
 AUTO = "auto"
@@ -62,7 +63,7 @@ def own_methods(
     drafts: Sequence[str],
     sizes: Sequence[str],
     shapes: Shapes,
-    ranking: str | None = None,
+    ranking: str | Ranking | None = None,
     draft_noise: bool = True,
     acceptance: Acceptance | None = None,
     quantize: Sequence[str | None] = (None,),

@@ -18,16 +18,15 @@ PIPE_WIDTH = 140
 """Where there is no terminal to fit."""
 LEAST_WIDTH = {"first token": 90, "quartiles": 104, "decode time": 124}
 """What a narrower terminal does without; the JSON has it all."""
-TEXT = ("task", "method", "decode time")
+NOTHING = "–"
+TEXT = ("task", "method", "decode time", "best shape")
 SHALLOW = 0.05
 """By how much synthetic acceptance may miss what was asked for before it is said."""
 
 
 def print_table(rows: Sequence[Mapping[str, Any]], memory: Mapping[str, Mapping[str, float]]) -> None:
     """One line a method, then one for each task and method where there are several tasks; notes below."""
-    from rich.console import Console
-
-    console = Console(markup=False, emoji=False, highlight=False, width=None if sys.stdout.isatty() else PIPE_WIDTH)
+    console = _console()
     full = any(row["ratio_to_full"] is not None for row in rows)
     _print(console, [{"method": row["method"], **_speeds(row, full), **_rest(row)} for row in rows])
     tasks = list(rows[0]["tasks"])
@@ -40,6 +39,44 @@ def print_table(rows: Sequence[Mapping[str, Any]], memory: Mapping[str, Mapping[
         _print(console, lines, every=len(rows))
     for note in _notes(rows, memory):
         print(note)
+
+
+def print_curve(points: Sequence[Mapping[str, Any]]) -> None:
+    """One line a size of draft vocabulary: what it covers, its best shape's figures, what costs had promised.
+
+    Columns that no size has a figure for, such as an id list's coverage, are left out.
+    """
+    lines = [
+        {
+            "draft vocabulary": _size(point),
+            "covers": _share(point["coverage"]),
+            "of this text": _share(point["coverage_written"]),
+            "per pass": _figure(point["mean_acceptance_length"], ".2f"),
+            "tok/s": _speed(point["tokens_per_second"]),
+            "× plain": _figure(point["ratio_to_plain"], ".2f"),
+            "expected": _figure(point["predicted_ratio_to_plain"], ".2f"),
+            "best shape": point["shape"],
+        }
+        for point in points
+    ]
+    used = [name for name in lines[0] if any(line[name] != NOTHING for line in lines)]
+    _print(_console(), [{name: line[name] for name in used} for line in lines])
+
+
+def _size(point: Mapping[str, Any]) -> str:
+    """In tokens, and as it was asked for where that is another word."""
+    asked = str(point["draft_vocab"])
+    return f"{int(asked):,}" if asked.isdigit() else f"{asked}: {point['draft_vocab_size']:,}"
+
+
+def _share(value: float | None) -> str:
+    return NOTHING if value is None else f"{100 * value:.2f} %"
+
+
+def _console() -> Console:
+    from rich.console import Console
+
+    return Console(markup=False, emoji=False, highlight=False, width=None if sys.stdout.isatty() else PIPE_WIDTH)
 
 
 def _print(console: Console, lines: Sequence[Mapping[str, str]], every: int = 0) -> None:
@@ -60,7 +97,7 @@ def _speeds(row: Mapping[str, Any], full: bool) -> dict[str, str]:
     return {
         "per pass": _figure(row["mean_acceptance_length"], ".2f"),
         "tok/s": _speed(row["tokens_per_second"]),
-        "quartiles": "–".join(map(_speed, quartiles or ())) or "–",
+        "quartiles": "–".join(map(_speed, quartiles or ())) or NOTHING,
         "× plain": _figure(row["ratio_to_plain"], ".2f"),
         **({"× full": _figure(row["ratio_to_full"], ".2f")} if full else {}),
     }
@@ -70,7 +107,7 @@ def _rest(row: Mapping[str, Any]) -> dict[str, str]:
     same = row["identical_outputs"]
     return {
         "first token": f"{row['first_token_seconds'] * 1000:.0f} ms",
-        "identical": "–" if same is None else f"{same}/{row['outputs']}",
+        "identical": NOTHING if same is None else f"{same}/{row['outputs']}",
         "decode time": ", ".join(time_shares(row["time_share"]).split(", ")[:3]),
     }
 
@@ -80,7 +117,7 @@ def _speed(value: float | None) -> str:
 
 
 def _figure(value: float | None, form: str) -> str:
-    return "–" if value is None else format(value, form)
+    return NOTHING if value is None else format(value, form)
 
 
 def _notes(rows: Sequence[Mapping[str, Any]], memory: Mapping[str, Mapping[str, float]]) -> Iterable[str]:

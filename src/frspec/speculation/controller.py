@@ -136,6 +136,19 @@ class Controller:
         seconds += min(shape.depth, nodes) * self.costs.draft(batch * shape.width, size, noisy)
         return (promise.tokens - batch) / promise.rate > seconds * promise.factor
 
+    def foresee(self, size: int, noisy: bool) -> float:
+        """How many times as fast as plain decoding drafts from ``size`` head rows would be, for a text like those seen.
+
+        By the costs, and by how guesses did and how long rounds took so far; the drafter need not have that size.
+        """
+        outlook = self._outlook([self._all[noisy]], noisy).of_size(size)
+        plans = [outlook.best_chain(), *([outlook.best_tree(size, self._widths)] if self._widths else [])]
+        return max(plan.rate for plan in plans) / self._undrafted(1, noisy).rate
+
+    @property
+    def _widths(self) -> list[int]:
+        return [width for width in WIDTHS if width <= self._widest]
+
     @property
     def drafts(self) -> bool:
         """Whether the next rounds will, as things stand, be drafted."""
@@ -236,9 +249,8 @@ class Controller:
     def _revise(self, texts: Sequence[Acceptance], noisy: bool) -> None:
         """Find the plan with the highest rate."""
         outlook, batch = self._outlook(texts, noisy), len(texts)
-        widths = [width for width in WIDTHS if width <= self._widest]
-        seconds = self.costs.verify(batch) + batch * self.costs.token(noisy)
-        self._plain = best = Promise(None, batch, seconds, self._factor(drafted=False))
+        widths = self._widths
+        self._plain = best = self._undrafted(batch, noisy)
         chain = outlook.best_chain()
         assert chain.plan is not None
         self._set_trial(chain.plan.rows, batch, noisy)
@@ -252,6 +264,10 @@ class Controller:
         if free or (best is chain and self.stops):
             best = self._with_stop(chain, outlook)
         self._promise = best
+
+    def _undrafted(self, batch: int, noisy: bool) -> Promise:
+        seconds = self.costs.verify(batch) + batch * self.costs.token(noisy)
+        return Promise(None, batch, seconds, self._factor(drafted=False))
 
     def _set_trial(self, rows: int | None, batch: int, noisy: bool) -> None:
         """One guess, mostly from as many ``rows`` as promise most; and how long to wait for the next."""

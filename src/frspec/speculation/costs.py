@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from math import inf
 from typing import Any
 
@@ -68,6 +68,18 @@ class Costs:
     def token(self, noisy: bool) -> float:
         """Of picking one token."""
         return self.noisy_pick if noisy else self.pick
+
+    def of_size(self, size: int) -> Costs:
+        """The same for a draft head of one size, on the lines between those that are known."""
+
+        def line(values: Mapping[int, float]) -> float:
+            return between(tuple(sorted(values.items())), size)
+
+        assert self.heads is not None
+        assert self.noise is not None
+        rows = [count for count, _ in next(iter(self.heads.values()))]
+        points = tuple((count, line({n: between(own, count) for n, own in self.heads.items()})) for count in rows)
+        return replace(self, heads={size: points}, noise={size: line(self.noise)})
 
     def as_json(self) -> dict[str, Any]:
         """For a file; ``from_json`` makes the same again."""

@@ -8,8 +8,11 @@ one of a kind becomes a ``Promise``.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate
+from math import log
+
+import numpy as np
 
 from frspec.speculation.costs import Costs
 from frspec.speculation.plan import Plan, TreeShape
@@ -58,6 +61,12 @@ class Outlook:
     def chance(self, depth: int, size: int | None) -> float:
         """That the best guess at ``depth`` (from 1) is right."""
         return min(0.99, self.firsts[size] * self.later[min(depth, len(self.later)) - 1])
+
+    def of_size(self, size: int) -> Outlook:
+        """The same for drafts from ``size`` rows alone: chances lie on lines over the logarithm of the known sizes."""
+        known = sorted((rows, first) for rows, first in self.firsts.items() if rows is not None)
+        first = np.interp(log(size), [log(rows) for rows, _ in known], [first for _, first in known])
+        return replace(self, costs=self.costs.of_size(size), firsts={size: float(first)})
 
     def best_chain(self) -> Promise:
         """The chain, of any depth from any size, that brings the most in its time."""

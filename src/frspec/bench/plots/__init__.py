@@ -18,6 +18,7 @@ from frspec.errors import UserError
 KINDS = {
     "speed": "tokens per second and acceptance by method and task",
     "subset": "acceptance and speed against the size of the draft vocabulary",
+    "curve": "what frspec tune found: speed over the size of the draft vocabulary, with what it covers",
     "grid": "speed over draft vocabularies and shapes, the best framed",
     "profile": "where the time of a token goes",
     "roofline": "bytes read over time against what the memory gives",
