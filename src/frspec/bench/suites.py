@@ -11,10 +11,15 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from frspec.errors import UserError
-from frspec.text.readers import Bad, records
+from frspec.text.bad import Bad
+from frspec.text.blocks import blocks
+from frspec.text.places import find_files
+from frspec.text.reading import Reading
+from frspec.text.records import records_of
+from frspec.text.shards import Shard
 
 DATA = "FRSPEC_BENCH_DATA"
 """The environment variable with the folder that holds suites."""
@@ -73,15 +78,12 @@ def read_suite(source: str) -> Iterator[Question]:
     """
     name, _, given = source.partition("=")
     for file in _files(name, SUITES[name], given):
-        try:
-            with file.open("rb") as stream:
-                yield from _read(name, file, stream)
-        except OSError as error:
-            raise UserError(f"{file}: cannot be opened: {error.strerror}") from error
+        yield from _read(name, file)
 
 
-def _read(name: str, file: Path, stream: BinaryIO) -> Iterator[Question]:
-    for line, record in records(stream, file, ()):
+def _read(name: str, file: Path) -> Iterator[Question]:
+    (found,) = find_files(file)
+    for line, record in (record for block in blocks(Shard("", found), Reading()) for record in records_of(block)):
         try:
             question = _question(name, SUITES[name], file, line, record)
             for text in (question.text or "", *(message["content"] for message in question.messages), *question.later):

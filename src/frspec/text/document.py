@@ -30,7 +30,8 @@ class Piece:
 class Document:
     """One text or one conversation, and where it comes from (line or row, from 1).
 
-    ``view``: the parts that a ``View`` chose of it; without one all of it is meant.
+    ``view``: the parts that a ``View`` chose of it; without one all of it is meant. ``part``: the group it counts for.
+    Of a long text that is read in several goes only the first ``begins`` it; each then has its pieces as ``view``.
     """
 
     source: str
@@ -38,6 +39,8 @@ class Document:
     text: str | None = None
     messages: list[dict[str, Any]] | None = None
     view: tuple[Piece, ...] | None = None
+    part: str = ""
+    begins: bool = True
 
     def texts(self) -> list[str]:
         """The text, or what each message says."""

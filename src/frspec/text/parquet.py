@@ -1,59 +1,144 @@
-"""The rows of Parquet files.
+"""Blocks of Parquet files, and the rows in them.
 
-Knows: how Parquet can be broken. Does not know: what the columns mean.
+Knows: how Parquet can be broken, how to keep little of it in memory. Does not know: what the columns mean.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any, BinaryIO
 
 from frspec.errors import UserError
 from frspec.text.bad import Bad
+from frspec.text.block import BLOCK, Block, Mark
+from frspec.text.places import File
+from frspec.text.reading import Reading
+from frspec.text.shards import Shard
 
-ROWS = 256  # read at once
+ROWS = 256  # read at once, at most
 
 
-def parquet_rows(raw: BinaryIO, name: str, fields: Sequence[str]) -> Iterator[tuple[int, Any]]:
-    """``(row, record)`` for each row of the file called ``name``, with those of its columns that are in ``fields``.
+def row_blocks(raw: BinaryIO, shard: Shard, reading: Reading, row: int) -> Iterator[Block]:
+    """The shard's rows, without the first ``row`` of the file.
 
     Raises:
         UserError: when it is no Parquet file, a checksum does not fit, or it holds fewer rows than it says.
     """
-    import pyarrow as pa
-    from pyarrow import parquet
-
-    number = 0
+    name, number = shard.file.name, row
     try:
-        with parquet.ParquetFile(raw, page_checksum_verification=True) as file:
-            names = file.schema_arrow.names
-            columns = [field for field in fields if field in names]
-            if not columns:
-                raise UserError(f"{name} has no column {fields[0]!r}; it has {', '.join(names)}; name one with --field")
-            for batch in file.iter_batches(ROWS, columns=columns):
-                for number, row in enumerate(_rows(batch), number + 1):  # noqa: B020
-                    yield number, row
-            expected = file.metadata.num_rows
-    except (OSError, ValueError, OverflowError, MemoryError, pa.ArrowException) as error:
+        with _opened(raw) as file:
+            about = file.metadata
+            columns = _columns(name, file.schema_arrow.names, reading)
+            groups = range(about.num_row_groups)[shard.start : shard.end]
+            start = sum(about.row_group(group).num_rows for group in range(shard.start))
+            rows = sum(about.row_group(group).num_rows for group in groups)
+            end = start + rows if shard.end is not None else about.num_rows
+            for content, count in _packed_rows(file, groups, columns, start, row):
+                first, number = max(start, number) + 1, max(start, number) + count
+                read = shard.size * (number - start) // (rows or 1)
+                yield Block(shard.file, shard.part, "rows", first, content, Mark(number, number), read)
+    except _broken() as error:
         place = f"{name}, after row {number}" if number else name
         raise UserError(f"{place}: not a readable Parquet file: {_line(error)}; get the file again") from error
-    if number < expected:
-        raise UserError(f"{name}, after row {number}: ends although it has {expected} rows; get the file again")
-    if not number:
+    if not about.num_rows:
         raise UserError(f"{name} is empty; leave it out")
+    if max(start, number) < end:
+        raise UserError(f"{name}, after row {number}: ends although it has {end} rows; get the file again")
 
 
-def _rows(batch: Any) -> Iterator[Any]:
-    """Rows as objects; one that Python cannot hold (a text that is not UTF-8) costs no other."""
+def rows_of(content: bytes) -> Iterator[Any]:
+    """The rows of a block as objects; one that Python cannot hold (a text that is not UTF-8) costs no other."""
+    import pyarrow as pa
+
+    for batch in pa.ipc.open_stream(content):
+        try:
+            yield from batch.to_pylist()
+        except (ValueError, OverflowError):
+            yield from (_row(batch, place) for place in range(len(batch)))
+
+
+def row_group_sizes(file: File) -> list[int]:
+    """Bytes of each row group as they lie there; none where the file is no readable Parquet file."""
+    with file.open() as raw:
+        try:
+            about = _opened(raw).metadata
+            groups = [about.row_group(number) for number in range(about.num_row_groups)]
+            return [sum(group.column(c).total_compressed_size for c in range(group.num_columns)) for group in groups]
+        except _broken():
+            return []
+
+
+def _packed_rows(file: Any, groups: range, columns: list[str], start: int, row: int) -> Iterator[tuple[bytes, int]]:
+    """Arrow streams of about 1 MiB of the rows behind ``row``, and how many; ``start`` come before the first group."""
+    about, left = file.metadata, [*groups]
+    while left and start + about.row_group(left[0]).num_rows <= row:
+        start += about.row_group(left.pop(0)).num_rows
+    ready, size = list[Any](), 0
     try:
-        yield from batch.to_pylist()
-    except (ValueError, OverflowError):
-        for place in range(len(batch)):
-            try:
-                yield batch.slice(place, 1).to_pylist()[0]
-            except (ValueError, OverflowError) as error:
-                reason = "not UTF-8" if isinstance(error, UnicodeDecodeError) else _line(error)
-                yield Bad(reason)
+        for batch in file.iter_batches(_batch_size(about, left, columns), left, columns, False) if left else ():
+            wanted, start = batch.slice(max(0, row - start)), start + len(batch)
+            if not len(wanted):
+                continue
+            ready.append(wanted)
+            size += wanted.nbytes
+            if size >= BLOCK:
+                yield _packed(ready)
+                ready, size = [], 0
+    except _broken():
+        if ready:
+            yield _packed(ready)
+        raise
+    if ready:
+        yield _packed(ready)
+
+
+def _packed(batches: list[Any]) -> tuple[bytes, int]:
+    import pyarrow as pa
+
+    out = pa.BufferOutputStream()
+    with pa.ipc.new_stream(out, batches[0].schema) as stream:
+        for batch in batches:
+            stream.write_batch(batch)
+    return out.getvalue().to_pybytes(), sum(map(len, batches))
+
+
+def _batch_size(about: Any, groups: list[int], columns: list[str]) -> int:
+    """Rows that are about 1 MiB, by what the file says of the longest ones."""
+    most = 1
+    for group in map(about.row_group, groups):
+        chunks = [group.column(number) for number in range(group.num_columns)]
+        size = sum(c.total_uncompressed_size for c in chunks if c.path_in_schema.partition(".")[0] in columns)
+        most = max(most, size // max(1, group.num_rows))
+    return max(1, min(ROWS, BLOCK // most))
+
+
+def _columns(name: str, names: list[str], reading: Reading) -> list[str]:
+    columns = [field for field in reading.fields if field in names]
+    if not columns:
+        raise UserError(f"{name} has no column {reading.field!r}; it has {', '.join(names)}; name one with --field")
+    if reading.by is not None and reading.by not in names:
+        raise UserError(f"{name} has no column {reading.by!r} for --by; it has {', '.join(names)}")
+    return columns if reading.by is None or reading.by in columns else [*columns, reading.by]
+
+
+def _opened(raw: BinaryIO) -> Any:
+    from pyarrow import parquet
+
+    return parquet.ParquetFile(raw, buffer_size=BLOCK, pre_buffer=False, page_checksum_verification=True)
+
+
+def _row(batch: Any, place: int) -> Any:
+    try:
+        return batch.slice(place, 1).to_pylist()[0]
+    except (ValueError, OverflowError) as error:
+        return Bad("not UTF-8" if isinstance(error, UnicodeDecodeError) else _line(error))
+
+
+def _broken() -> tuple[type[Exception], ...]:
+    """What reading damaged Parquet raises."""
+    import pyarrow as pa
+
+    return OSError, ValueError, OverflowError, MemoryError, pa.ArrowException
 
 
 def _line(error: Exception) -> str:

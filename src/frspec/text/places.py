@@ -9,7 +9,8 @@ import glob
 import os
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 from urllib.parse import urlsplit
@@ -23,13 +24,17 @@ URL = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 class File:
     """One file: the name to speak of it, its ``size`` in bytes (0 if its place does not tell), how to open it.
 
-    ``key`` is the same for the same file under another name. ``open`` raises ``UserError``.
+    ``key`` is the same for the same file under another name. ``stamp`` tells one content from another: size and time of
+    change, or what else its place gives ("" where it gives nothing). ``seekable``: whether reading can begin anywhere.
+    ``open`` raises ``UserError``; files can be pickled.
     """
 
     name: str
     key: str
     size: int
-    open: Callable[[], BinaryIO]
+    open: Callable[[], BinaryIO] = field(compare=False, repr=False)
+    stamp: str = ""
+    seekable: bool = True
 
     def __str__(self) -> str:
         return self.name
@@ -90,10 +95,15 @@ def _is_file(path: Path) -> bool:
 
 
 def _local(path: Path) -> File:
-    def opened() -> BinaryIO:
-        try:
-            return path.open("rb")
-        except OSError as error:
-            raise UserError(f"{path}: cannot be opened: {error.strerror}") from error
+    if not path.exists():
+        return File(str(path), str(path.resolve()), 0, partial(_open, path))
+    about = path.stat()
+    stamp = f"{about.st_size}-{about.st_mtime_ns}"
+    return File(str(path), str(path.resolve()), about.st_size, partial(_open, path), stamp)
 
-    return File(str(path), str(path.resolve()), path.stat().st_size if path.exists() else 0, opened)
+
+def _open(path: Path) -> BinaryIO:
+    try:
+        return path.open("rb")
+    except OSError as error:
+        raise UserError(f"{path}: cannot be opened: {error.strerror}") from error

@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import logging
 import re
+from functools import partial
 from pathlib import PurePosixPath
 from typing import Any, BinaryIO, cast
 from urllib.parse import urlsplit
@@ -30,6 +31,19 @@ DRIVERS = {
     "ssh": "paramiko",
 }
 WEB = ("http", "https")
+STAMPS = (
+    "ETag",
+    "etag",
+    "blob_id",
+    "md5Hash",
+    "checksum",
+    "LastModified",
+    "last_modified",
+    "updated",
+    "mtime",
+    "created",
+)
+"""What places call that which changes when a file does, the surest first."""
 
 
 class Unreachable(UserError):  # noqa: N818 - what it says of a place
@@ -108,17 +122,19 @@ def _below(system: Any, folder: str) -> dict[str, dict[str, Any]]:
 
 
 def _file(system: Any, path: str, info: dict[str, Any], name: str) -> File:
-    name = name or str(system.unstrip_protocol(path))
     size = info.get("size") or 0
+    seekable = bool(size) and (bool(info.get("partial")) if name else True)
+    name = name or str(system.unstrip_protocol(path))
+    told = next((str(info[key]) for key in STAMPS if info.get(key)), "")
+    return File(name, name, size, partial(_open, system, path, name, size), told and f"{size}-{told}", seekable)
 
-    def opened() -> BinaryIO:
-        try:
-            file = system.open(path, "rb")
-        except Exception as error:
-            raise Unreachable(f"{name}: cannot be opened: {_why(error)}") from error
-        return cast(BinaryIO, io.BufferedReader(Watched(file, name, size), 1 << 16))
 
-    return File(name, name, size, opened)
+def _open(system: Any, path: str, name: str, size: int) -> BinaryIO:
+    try:
+        file = system.open(path, "rb")
+    except Exception as error:
+        raise Unreachable(f"{name}: cannot be opened: {_why(error)}") from error
+    return cast(BinaryIO, io.BufferedReader(Watched(file, name, size), 1 << 16))
 
 
 class Watched(io.RawIOBase):
