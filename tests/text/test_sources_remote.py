@@ -22,7 +22,8 @@ import zstandard
 from fsspec.implementations.memory import MemoryFileSystem
 
 from frspec.errors import UserError
-from frspec.ranking.count import count_tokens
+from frspec.ranking.job import Plan, count_sources
+from frspec.text.reading import find_sources
 from frspec.text.sources import read_documents
 from frspec.text.tokenizer import Tokenizer
 
@@ -329,7 +330,7 @@ def test_the_hub() -> None:
 def test_a_drivers_thread_and_counting_processes_get_on(folder: Path) -> None:
     tokenizer = Tokenizer.load("demo")
     with served() as host:
-        there = count_tokens(tokenizer, read_documents([f"{host}/ranges/a/lines.jsonl.gz"] * 2), 2)
-    here = count_tokens(tokenizer, read_documents(folder / "a" / "lines.jsonl.gz"), 1)
+        there = count_sources(tokenizer, find_sources([f"{host}/ranges/a/lines.jsonl.gz"] * 2), Plan(2))
+    here = count_sources(tokenizer, find_sources([folder / "a" / "lines.jsonl.gz"]), Plan(1))
     assert (there.by_id == here.by_id).all()
     assert there.tokens == here.tokens > 0

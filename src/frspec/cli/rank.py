@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,83 +11,133 @@ from typing import TYPE_CHECKING
 
 import click
 
+from frspec.cli.parted import Parted
 from frspec.text.conversations import ROLES
 
 if TYPE_CHECKING:
-    from frspec.ranking.count import Counts
+    from frspec.ranking.counts import Counts
+    from frspec.ranking.ranking import Ranking
     from frspec.text.document import View
-    from frspec.text.sources import Documents
     from frspec.text.tokenizer import Tokenizer
 
 
-@click.command()
+def _share(ctx: click.Context, param: click.Parameter, value: str | None) -> tuple[int, int] | None:  # noqa: ARG001
+    """``I/N``."""
+    if value is None:
+        return None
+    found = re.fullmatch(r"(\d+)/(\d+)", value)
+    if not found or not 1 <= int(found[1]) <= int(found[2]):
+        raise click.BadParameter(f"{value!r} is not I/N with I from 1 to N, such as 3/16")
+    return int(found[1]), int(found[2])
+
+
+def reading_options(command: Callable[..., None]) -> Callable[..., None]:
+    """What all commands ask that count sources."""
+    options = (
+        click.option("--field", default="text", show_default=True, help="Where JSON Lines and Parquet keep the text."),
+        click.option("--by", metavar="FIELD", help="Keep counts apart by this field's value, such as a language."),
+        click.option("--only", "roles", multiple=True, type=click.Choice(sorted({*ROLES.values()})),
+                     help="Of conversations, count only what this role says; may be repeated."),
+        click.option("--chat-template", is_flag=True,
+                     help="Count conversations as the chat template writes them, with the tokens it adds."),
+        click.option("--workers", type=click.IntRange(min=1), help="Processes; all cores by default."),
+        click.option("--skip-bad", is_flag=True, help="Leave unreadable records and files out, and say how many."),
+    )  # fmt: skip
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+@click.command(cls=Parted, parts=("merge", "report"))
+@click.argument("sources", nargs=-1, required=True, metavar="[NAME=]SOURCE...")
 @click.option(
     "--tokenizer", "name", required=True, help="Checkpoint folder, hub id, demo, tokenizer.json or *.tiktoken."
 )
-@click.argument("sources", nargs=-1, required=True)
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="The ranking to write.")
-@click.option("--field", default="text", show_default=True, help="Where JSON Lines and Parquet keep the text.")
-@click.option("--only", "roles", multiple=True, type=click.Choice(sorted({*ROLES.values()})),
-              help="Of conversations, count only what this role says; may be repeated.")  # fmt: skip
-@click.option("--chat-template", is_flag=True,
-              help="Count conversations as the chat template writes them, with the tokens it adds.")  # fmt: skip
-@click.option("--workers", type=click.IntRange(min=1), help="Processes; all cores by default.")
-@click.option("--skip-bad", is_flag=True, help="Leave unreadable records and files out, and say how many.")
+@reading_options
+@click.option("--balance", is_flag=True, help="Give every NAME, or value of --by, the same weight.")
+@click.option("--on", metavar="ray[:ADDRESS]", help="Count on a Ray cluster, or on a local Ray.")
+@click.option("--shard", callback=_share, metavar="I/N", help="Count the I-th of N parts, for frspec rank merge.")
+@click.option("--restart", is_flag=True, help="Forget what an interrupted count has done.")
 @click.option("--revision", help="Branch, tag or commit of a hub id.")
 def rank(
-    name: str,
     sources: tuple[str, ...],
+    name: str,
     output: Path,
     field: str,
+    by: str | None,
     roles: tuple[str, ...],
     chat_template: bool,
     workers: int | None,
     skip_bad: bool,
+    balance: bool,
+    on: str | None,
+    shard: tuple[int, int] | None,
+    restart: bool,
     revision: str | None,
 ) -> None:
     """Count the tokens of SOURCES and write the ranking.
 
     SOURCES are JSON Lines (plain, .gz, .xz, .zst), Parquet or text files, folders, or patterns in quotes; on this
-    machine or URLs (hf://datasets/..., s3://, gs://, https://).
+    machine or URLs (hf://datasets/..., s3://, gs://, https://). With names (de=law.jsonl en=books/) the ranking keeps
+    the counts of each name apart. An interrupted count goes on where it stopped.
+
+    `frspec rank merge` puts rankings together, `frspec rank report` shows what one covers; files of these names are
+    ./merge and ./report.
     """
     from frspec.artifacts import check_place
-    from frspec.ranking.count import rank_documents
     from frspec.ranking.formats import check_ranking_name
-    from frspec.text.sources import read_documents
+    from frspec.ranking.job import Plan, count_sources
+    from frspec.ranking.made import ranking_of
+    from frspec.text.reading import Reading, find_sources
     from frspec.text.tokenizer import Tokenizer
 
-    if chat_template and {*roles} - {"assistant"}:
-        raise click.UsageError("--chat-template tells only the assistant's words apart; ask for --only assistant")
     check_ranking_name(output)
     check_place(output)
     tokenizer = Tokenizer.load(name, revision)
-    documents = read_documents(sources, field, skip_bad, _view(tokenizer, roles, chat_template))
+    found = find_sources(sources, Reading(field, by, skip_bad, make_view(tokenizer, roles, chat_template)))
+    if balance and by is None and not any(part for part, _ in found.groups):
+        raise click.UsageError("--balance weighs parts; name them (de=law.jsonl en=books/) or say --by FIELD")
+    if balance and shard:
+        raise click.UsageError("--balance goes with frspec rank merge, when all shards are counted; leave it out here")
+    plan = Plan(workers, shard, on, output.with_name(f"{output.name}.journal"))
+    if restart and plan.journal:
+        plan.journal.unlink(missing_ok=True)
     start = time.perf_counter()
-    with _display(documents) as progress:
-        ranking = rank_documents(tokenizer, documents, workers, progress)
-    seconds = time.perf_counter() - start
+    with display() as report:
+        counts = count_sources(tokenizer, found, plan, report)
+    ranking = ranking_of(counts, tokenizer, found, plan, balance)
     ranking.save(output)
-    tokens = ranking.provenance["tokens"]
-    skipped = f", {documents.skipped} unreadable skipped" if documents.skipped else ""
-    click.echo(
-        f"{output}: {tokens:,} tokens of {ranking.provenance['documents']:,} documents{skipped}; "
-        f"99 % of them are {len(ranking.covering(0.99)):,} of {len(ranking):,} ids; "
-        f"{seconds:.1f} s, {tokens / seconds:,.0f} tokens/s",
-        err=True,
-    )
+    if plan.journal:
+        plan.journal.unlink(missing_ok=True)
+    _say(output, counts, ranking, time.perf_counter() - start)
 
 
-def _view(tokenizer: Tokenizer, roles: tuple[str, ...], chat_template: bool) -> View | None:
+def make_view(tokenizer: Tokenizer, roles: tuple[str, ...], chat_template: bool) -> View | None:
+    """Which parts of conversations ``--only`` and ``--chat-template`` mean."""
     from frspec.text.views import Rendered, Spoken
 
+    if chat_template and {*roles} - {"assistant"}:
+        raise click.UsageError("--chat-template tells only the assistant's words apart; ask for --only assistant")
     if chat_template:
         return Rendered(tokenizer, answers=bool(roles))
     return Spoken(roles) if roles else None
 
 
+def _say(output: Path, counts: Counts, ranking: Ranking, seconds: float) -> None:
+    tokens = counts.tokens
+    skipped = f", {counts.skipped} unreadable skipped" if counts.skipped else ""
+    covered = f"99 % of them are {len(ranking.covering(0.99)):,} of {len(ranking):,} ids; " if tokens else ""
+    click.echo(
+        f"{output}: {tokens:,} tokens of {counts.documents:,} documents{skipped}; {covered}"
+        f"{seconds:.1f} s, {tokens / seconds:,.0f} tokens/s",
+        err=True,
+    )
+
+
 @contextmanager
-def _display(documents: Documents) -> Iterator[Callable[[Counts], None]]:
-    """A bar on stderr that ``count_tokens`` keeps up to date; nothing where stderr is no terminal."""
+def display() -> Iterator[Callable[[Counts, int, int], None]]:
+    """A bar on stderr that ``count_sources`` keeps up to date; nothing where stderr is no terminal."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
@@ -95,16 +146,18 @@ def _display(documents: Documents) -> Iterator[Callable[[Counts], None]]:
     off = not console.is_terminal
     # Refreshed from the callback: a thread of its own would be cut short in every forked counting process.
     with Progress(*columns, console=console, auto_refresh=False, transient=True, disable=off) as bar:
-        task = bar.add_task("reading", total=documents.size or None)
+        task = bar.add_task("reading")
         start = shown = time.perf_counter()
+        before: int | None = None
 
-        def update(counts: Counts) -> None:
-            nonlocal shown
+        def update(counts: Counts, position: int, size: int) -> None:
+            nonlocal shown, before
             now = time.perf_counter()
             if now - shown < 0.1:
                 return
             shown, tokens = now, counts.tokens
-            speed = f"{tokens:,} tokens  {tokens / (now - start):,.0f} tokens/s"
-            bar.update(task, completed=documents.position, description=speed, refresh=True)
+            before = tokens if before is None else before
+            speed = f"{tokens:,} tokens  {(tokens - before) / (now - start):,.0f} tokens/s"
+            bar.update(task, total=size or None, completed=position, description=speed, refresh=True)
 
         yield update

@@ -1,0 +1,96 @@
+"""How often each token occurred, by part: what is added up, however the work was split.
+
+Knows: sums. Does not know: where texts come from, how they became tokens, order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from frspec.ranking.ranking import Ids
+
+
+@dataclass
+class Part:
+    """``by_id`` int64 [V]: how often each id occurred; ``documents`` and ``characters`` of the same texts."""
+
+    by_id: Ids
+    documents: int = 0
+    characters: int = 0
+
+    @property
+    def tokens(self) -> int:
+        """How many tokens have been counted."""
+        return int(self.by_id.sum())
+
+
+@dataclass(frozen=True)
+class Sparse:
+    """The same of a few texts: ``ids`` that occur, ascending, and how many ``times``; int64 [N] both."""
+
+    ids: Ids
+    times: Ids
+    documents: int
+    characters: int
+
+
+@dataclass(frozen=True)
+class Tallied:
+    """What some blocks or shards held, by part; ``bad``: what was wrong with each record that was left out."""
+
+    parts: Mapping[str, Sparse]
+    bad: tuple[str, ...] = ()
+
+
+@dataclass
+class Counts:
+    """Parts by name, in the order their names were given or first met; one called "" where none has a name."""
+
+    vocab_size: int
+    parts: dict[str, Part] = field(default_factory=dict)
+    skipped: int = 0
+
+    def part(self, name: str) -> Part:
+        """The part of that name; an empty one if nothing has been counted for it."""
+        return self.parts.setdefault(name, Part(np.zeros(self.vocab_size, dtype=np.int64)))
+
+    def add(self, tallied: Tallied) -> None:
+        """Add what was counted elsewhere; the order in which that happens makes no difference."""
+        for name, sparse in tallied.parts.items():
+            part = self.part(name)
+            part.by_id[sparse.ids] += sparse.times
+            part.documents += sparse.documents
+            part.characters += sparse.characters
+        self.skipped += len(tallied.bad)
+
+    def tallied(self, bad: Iterable[str] = ()) -> Tallied:
+        """The same without the zeros, to be sent or kept."""
+        return Tallied({name: _sparse(part) for name, part in self.parts.items()}, tuple(bad))
+
+    @property
+    def by_id(self) -> Ids:
+        """Of all parts together, int64 [V]."""
+        return sum((part.by_id for part in self.parts.values()), np.zeros(self.vocab_size, dtype=np.int64))
+
+    @property
+    def documents(self) -> int:
+        """Of all parts together."""
+        return sum(part.documents for part in self.parts.values())
+
+    @property
+    def characters(self) -> int:
+        """Of all parts together."""
+        return sum(part.characters for part in self.parts.values())
+
+    @property
+    def tokens(self) -> int:
+        """Of all parts together."""
+        return sum(part.tokens for part in self.parts.values())
+
+
+def _sparse(part: Part) -> Sparse:
+    used = np.flatnonzero(part.by_id)
+    return Sparse(used, part.by_id[used], part.documents, part.characters)

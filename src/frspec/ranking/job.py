@@ -1,0 +1,200 @@
+"""From sources to counts: shards, the part of them that is this machine's, what is done already, and who does the rest.
+
+Knows: the life of a count. Does not know: file formats, how a text becomes tokens, rankings.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from frspec.errors import UserError
+from frspec.ranking.counts import Counts, Tallied
+from frspec.ranking.journal import Identity, Journal, Progress, shard_key
+from frspec.ranking.pool import counting, in_order
+from frspec.ranking.reader import Todo, read_ahead
+from frspec.text.blocks import Mark
+from frspec.text.cutting import Cutter
+from frspec.text.reading import Reading, Sources
+from frspec.text.shards import Shard, split
+from frspec.text.tokenizer import Tokenizer
+
+SAVED = 1.0  # seconds after which the journal is written again
+AHEAD = 2  # blocks per process that are handed out before they are needed
+SHARED = 6  # processes that one reading thread keeps busy with .xz, the slowest to unpack
+LOGGED = 10  # bad records that are named; the rest are counted
+
+log = logging.getLogger("frspec")
+
+
+@dataclass(frozen=True)
+class Step:
+    """What came of some work on a shard: counts, and where to go on; no ``mark`` means that the shard is done.
+
+    ``also``: shards that are done with it, because their counts are among these.
+    """
+
+    index: int
+    tallied: Tallied
+    mark: Mark | None
+    raw: int = 0
+    also: tuple[int, ...] = ()
+
+
+Report = Callable[[Counts, int, int], None]
+"""Called with the counts so far, the bytes read, and all bytes; for whoever waits."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """``share``: (i, n) counts the i-th of n parts of the work. ``on``: "ray" or "ray:ADDRESS"; this machine otherwise.
+    ``journal``: a file to go on from after an interruption."""
+
+    workers: int | None = None
+    share: tuple[int, int] | None = None
+    on: str | None = None
+    journal: Path | None = None
+
+
+def count_sources(
+    tokenizer: Tokenizer, sources: Sources, plan: Plan | None = None, report: Report | None = None
+) -> Counts:
+    """How often each id occurs in ``sources``, by part, whatever the order of files and who counts.
+
+    No BOS or other token that is not in the text is counted; text that spells a special token counts as the
+    tokenizer encodes it. Each message of a conversation is a text of its own, unless a ``View`` chose others.
+
+    Raises:
+        UserError: at a bad record or file, unless they are to be skipped; when a place stops answering, a process dies,
+            or a journal is of another count. What has been counted stays in the journal.
+    """
+    plan = plan or Plan()
+    if plan.workers is not None and plan.workers < 1:
+        raise UserError(f"cannot count with {plan.workers} workers; ask for at least 1")
+    shards = split(sources)
+    if plan.share is not None:
+        shards = share_of(shards, *plan.share)
+    with _ledger(plan, Identity.of(tokenizer, sources.reading, plan.share), shards) as ledger:
+        for name, _ in sources.groups if sources.reading.by is None else ():
+            ledger.progress.counts.part(name)  # in the order that they were named
+        for step in _steps(tokenizer, sources.reading, plan, ledger.todo()):
+            ledger.take(step)
+            if report is not None:
+                report(ledger.progress.counts, ledger.position, ledger.size)
+    if not ledger.progress.counts.documents and plan.share is None:
+        raise UserError(f"no documents in {', '.join(sources.asked)}")
+    return ledger.progress.counts
+
+
+def count_shards(tokenizer: Tokenizer, reading: Reading, todo: Sequence[Todo]) -> Tallied:
+    """Shards from their marks on, in this process.
+
+    Raises:
+        UserError: as ``count_sources``.
+    """
+    counts, bad = Counts(tokenizer.vocab_size), list[str]()
+    for step in _here(tokenizer, reading, todo, 1):
+        counts.add(step.tallied)
+        bad += step.tallied.bad
+    return counts.tallied(bad)
+
+
+def share_of(shards: Sequence[Shard], i: int, n: int) -> list[Shard]:
+    """The i-th of n parts (from 1) that are about equally large: every shard is in exactly one of them."""
+    loads = [0] * n
+    mine = list[Shard]()
+    for shard in sorted(shards, key=lambda shard: (-shard.size, shard_key(shard))):
+        lightest = loads.index(min(loads))
+        loads[lightest] += max(1, shard.size)
+        if lightest == i - 1:
+            mine.append(shard)
+    return mine
+
+
+class Ledger:
+    """What has been counted of ``shards``, and what is left to do."""
+
+    def __init__(self, shards: Sequence[Shard], progress: Progress, journal: Journal | None) -> None:
+        self.shards, self.progress = shards, progress
+        self.size = sum(shard.size for shard in shards)
+        self._journal = journal
+        self._saved = time.monotonic()
+        self._keys = [shard_key(shard) for shard in shards]
+        self._read = {i: shard.size for i, shard in enumerate(shards) if self._keys[i] in progress.done}
+        self._named = 0
+
+    @property
+    def position(self) -> int:
+        """How many bytes of the files have been counted; packed ones as they lie on the disk."""
+        return sum(self._read.values())
+
+    def todo(self) -> list[Todo]:
+        """The shards that are not done; the large ones first, so that no process is left alone with one at the end."""
+        left = [i for i, key in enumerate(self._keys) if key not in self.progress.done]
+        left.sort(key=lambda i: -self.shards[i].size)
+        return [Todo(i, self.shards[i], self.progress.marks.get(self._keys[i], Mark())) for i in left]
+
+    def take(self, step: Step) -> None:
+        """Add what was counted, and keep it if the last time is a while ago."""
+        self.progress.counts.add(step.tallied)
+        if step.mark is not None:
+            self.progress.marks[self._keys[step.index]] = step.mark
+            self._read[step.index] = step.raw
+        for index in () if step.mark is not None else (step.index, *step.also):
+            self.progress.marks.pop(self._keys[index], None)
+            self.progress.done.add(self._keys[index])
+            self._read[index] = self.shards[index].size
+        for flaw in step.tallied.bad[: LOGGED - self._named]:
+            log.warning("skipped: %s", flaw)
+            self._named += 1
+        if time.monotonic() - self._saved > SAVED:
+            self.save()
+
+    def save(self) -> None:
+        """Write the journal, where there is one."""
+        if self._journal is not None:
+            self._journal.save(self.progress, self.shards)
+        self._saved = time.monotonic()
+
+
+@contextmanager
+def _ledger(plan: Plan, identity: Identity, shards: Sequence[Shard]) -> Iterator[Ledger]:
+    """A ledger that goes on where the journal stops, and leaves a journal whatever happens."""
+    journal = None if plan.journal is None else Journal(plan.journal, identity)
+    progress = journal.load(shards) if journal else Progress(Counts(identity.vocab_size))
+    if progress.counts.documents:
+        log.warning("going on behind the %d documents that have been counted", progress.counts.documents)
+    ledger = Ledger(shards, progress, journal)
+    try:
+        yield ledger
+    finally:
+        ledger.save()
+
+
+def _steps(tokenizer: Tokenizer, reading: Reading, plan: Plan, todo: Sequence[Todo]) -> Iterator[Step]:
+    if plan.on is None:
+        return _here(tokenizer, reading, todo, plan.workers or os.cpu_count() or 1)
+    from frspec.ranking.on_ray import count_on_ray
+
+    return count_on_ray(tokenizer, reading, todo, plan.on, plan.workers)
+
+
+def _here(tokenizer: Tokenizer, reading: Reading, todo: Sequence[Todo], workers: int) -> Iterator[Step]:
+    """On this machine."""
+    threads = min(len(todo), -(-workers // SHARED))
+    ahead = workers * AHEAD if workers > 1 else 0
+    with (
+        counting(tokenizer, reading, workers) as pool,
+        read_ahead(todo, reading, Cutter(tokenizer).cut, threads) as found,
+    ):
+        for read, tallied in in_order(pool, ((read, read.block) for read in found), ahead):
+            if tallied is None:
+                yield Step(read.index, Tallied({}, (read.flaw,) if read.flaw else ()), None)
+            else:
+                assert read.block is not None
+                yield Step(read.index, tallied, read.block.after, read.block.raw)

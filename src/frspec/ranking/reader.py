@@ -1,0 +1,110 @@
+"""Threads that read and unpack while others count.
+
+Knows: how to read a bounded number of blocks ahead. Does not know: formats, tokens.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from queue import Empty, Full, Queue
+
+from frspec.errors import UserError
+from frspec.text.blocks import Block, Cut, Mark, blocks
+from frspec.text.reading import Reading
+from frspec.text.remote import Unreachable
+from frspec.text.shards import Shard
+
+AHEAD = 4  # blocks per thread
+PAUSE = 0.1  # seconds after which a thread looks whether it is still wanted
+
+
+@dataclass(frozen=True)
+class Todo:
+    """A shard that is not finished, and where to go on in it."""
+
+    index: int
+    shard: Shard
+    mark: Mark
+
+
+@dataclass(frozen=True)
+class Read:
+    """A ``block`` of a shard; None with what went wrong behind the last one, if anything, for its end."""
+
+    index: int
+    block: Block | None
+    flaw: str | None = None
+
+
+@contextmanager
+def read_ahead(todo: Sequence[Todo], reading: Reading, cut: Cut, threads: int) -> Iterator[Iterable[Read]]:
+    """The blocks of every shard, each shard's in order.
+
+    Raises while iterating:
+        UserError: when a file cannot be read, unless ``reading.skip_bad``; always for a place that does not answer.
+    """
+    ready: Queue[Read | BaseException | None] = Queue(threads * AHEAD)
+    stop, rest, lock = threading.Event(), iter(todo), threading.Lock()
+
+    def put(item: Read | BaseException | None) -> bool:
+        while not stop.is_set():
+            try:
+                ready.put(item, timeout=PAUSE)
+            except Full:
+                continue
+            return True
+        return False
+
+    def work() -> None:
+        try:
+            while True:
+                with lock:
+                    task = next(rest, None)
+                if task is None:
+                    break
+                if not all(put(item) for item in _read(task, reading, cut)):
+                    return
+            put(None)
+        except BaseException as error:  # whatever it is, whoever waits for blocks must hear of it
+            put(error)
+
+    def items() -> Iterator[Read]:
+        running = threads
+        while running:
+            try:
+                item = ready.get(timeout=PAUSE)
+            except Empty:  # waiting in short pieces lets Ctrl-C through everywhere
+                continue
+            if isinstance(item, BaseException):
+                raise item
+            if item is None:
+                running -= 1
+            else:
+                yield item
+
+    workers = [threading.Thread(target=work, name="reader", daemon=True) for _ in range(threads)]
+    for worker in workers:
+        worker.start()
+    try:
+        yield items()
+    finally:
+        stop.set()
+        for worker in workers:
+            worker.join()
+
+
+def _read(task: Todo, reading: Reading, cut: Cut) -> Iterator[Read]:
+    flaw = None
+    try:
+        for block in blocks(task.shard, reading, cut, task.mark):
+            yield Read(task.index, block)
+    except Unreachable:
+        raise
+    except UserError as error:
+        if not reading.skip_bad:
+            raise UserError(f"{error} (--skip-bad leaves unreadable parts out)") from error
+        flaw = str(error)
+    yield Read(task.index, None, flaw)
