@@ -69,10 +69,10 @@ def _flaw_of_weights(parts: Mapping[str, Ids], weights: Mapping[str, float]) -> 
     if parts.keys() != weights.keys():
         return f"weights of {', '.join(weights)} for the parts {', '.join(parts)}"
     for name, weight in weights.items():
-        if not (math.isfinite(weight) and weight > 0):
-            return f"a weight of {weight} for {name}; weights are above 0"
         if not parts[name].any():
             return f"the part {name} has counted no tokens, so it has no shares to weigh"
+        if not (math.isfinite(weight) and weight > 0):
+            return f"a weight of {weight} for {name}; weights are above 0"
     return None
 
 
