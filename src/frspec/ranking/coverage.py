@@ -64,7 +64,7 @@ def needed(covered: Ids, total: int, share: float) -> int | None:
     return size if size <= len(covered) else None
 
 
-def spread(n: int, points: int = 120) -> Ids:
+def spread(n: int, points: int = 240) -> Ids:
     """Sizes from 1 to ``n``, as far from one another on a logarithmic axis as whole numbers allow."""
     places: Ids = np.unique(np.geomspace(1, n, points).round().astype(np.int64))
     return places

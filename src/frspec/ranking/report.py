@@ -37,7 +37,7 @@ SIZES = (8192, 16384, 32768, 65536)
 SHARES = (0.9, 0.95, 0.99, 0.995)
 MISSED = 30
 """Tokens that are named of those a vocabulary lacks."""
-UNNAMED, ALL = "the text", "all texts"
+UNNAMED, ALL, WHOLE = "the text", "all texts", "whole ranking"
 
 
 def ask(ranking: Ranking, vocab_size: int, sizes: Sequence[int], size: int | None, depth: int) -> Question:
@@ -94,11 +94,12 @@ class Reporter:
         if not read:
             raise UserError("the texts hold no token, so there is nothing to report on; look at --field")
         everything = Part(counts.by_id, counts.documents, counts.characters)
-        named = {name or UNNAMED: part for name, part in read.items()}
-        texts = [self._text(name or UNNAMED, part, [(part.tokens, samples[name])]) for name, part in read.items()]
+        named = [(_shown(name), part) for name, part in read.items()]
+        drawn = [(part.tokens, samples[name]) for name, part in read.items()]
+        texts = [self._text(name, part, [sample]) for (name, part), sample in zip(named, drawn, strict=True)]
         if len(texts) > 1:
-            texts.insert(0, self._text(ALL, everything, [(part.tokens, samples[name]) for name, part in read.items()]))
-            named = {ALL: everything, **named}
+            texts.insert(0, self._text(ALL, everything, drawn))
+            named.insert(0, (ALL, everything))
         return Report(
             about=about,
             question=self.question,
@@ -121,7 +122,7 @@ class Reporter:
         """``samples``: of each part of the text, with the tokens that it stands for."""
         order, asked, total = self.order, self.question, part.tokens
         covered, best = order.covered(part.by_id), order.best(part.by_id)
-        shares, bests, places = covered / total, best / total, spread(len(covered))
+        shares, bests, places = covered / total, best / total, np.union1d(spread(len(covered)), asked.sizes)
         outside = np.where(order.inside(asked.size), 0, part.by_id)
         return Text(
             name=name,
@@ -161,17 +162,22 @@ class Reporter:
             for id in self.order.always.tolist()
         )
 
-    def _matrix(self, texts: Mapping[str, Part]) -> Matrix | None:
+    def _matrix(self, texts: Sequence[tuple[str, Part]]) -> Matrix | None:
         if not self.ranking.parts:
             return None
         order, size = self.order, self.question.size
         orders = [order, *(replace(order, ids=self.ranking.part(name).ids) for name in self.ranking.parts)]
         inside = [each.inside(size) for each in orders]
-        rows = tuple(tuple(int(text.by_id[ids].sum()) / text.tokens for ids in inside) for text in texts.values())
-        return Matrix(size, ("whole ranking", *self.ranking.parts), tuple(texts), rows)
+        rows = tuple(tuple(int(text.by_id[ids].sum()) / text.tokens for ids in inside) for _, text in texts)
+        return Matrix(size, (WHOLE, *self.ranking.parts), tuple(name for name, _ in texts), rows)
 
     def _readable(self, id: int) -> str:
         return readable(self.tokenizer.token_bytes(id))
+
+
+def _shown(name: str) -> str:
+    """A part's name; one that comes from a record may hold anything."""
+    return (name if name.isprintable() else repr(name)) or UNNAMED
 
 
 def _ceiling(size: int, order: Order, samples: Sequence[tuple[int, Sample]], depth: int) -> Ceiling:

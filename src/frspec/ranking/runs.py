@@ -10,14 +10,20 @@ ahead of it: tokens divided by its passes bound the mean acceptance length from 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from frspec.errors import UserError
 from frspec.ranking.ranking import Ids
+from frspec.text.blocks import blocks
 from frspec.text.document import Document, Piece
+from frspec.text.reading import Sources
+from frspec.text.records import documents_of
+from frspec.text.remote import Unreachable
+from frspec.text.shards import split
 from frspec.text.tokenizer import Tokenizer
 
 TOKENS = 1_000_000
@@ -46,19 +52,36 @@ def expected_length(share: float, depth: int) -> float:
     return sum(share**k for k in range(depth + 1))
 
 
-def read_samples(tokenizer: Tokenizer, documents: Iterable[Document], tokens: Mapping[str, int]) -> dict[str, Sample]:
-    """A sample of each part of ``documents``, evenly spaced; ``tokens`` says how many each part has.
+def read_samples(tokenizer: Tokenizer, sources: Sources, tokens: Mapping[str, int]) -> dict[str, Sample]:
+    """A sample of each part of ``sources``, evenly spaced; ``tokens`` says how many each part has.
 
     Of a text of which not everything is meant each span is a text of its own, as the model writes it at one go.
+
+    Raises:
+        UserError: when a source cannot be read, unless that is to be skipped.
     """
     present = {part: count for part, count in tokens.items() if count}
     budget = max(1, TOKENS // max(1, len(present)))
     gathered = {part: _Gathered(tokenizer, max(1, round(count / budget))) for part, count in present.items()}
-    for document in documents:
+    for document in _documents(sources):
         if document.part in gathered:
             for piece in _windows(document):
                 gathered[document.part].offer(piece)
     return {part: each.sample() for part, each in gathered.items()}
+
+
+def _documents(sources: Sources) -> Iterator[Document]:
+    """All that can be read; what cannot was spoken of when it was counted."""
+    reading = sources.reading
+    for shard in split(sources):
+        try:
+            for block in blocks(shard, reading):
+                yield from (found for found in documents_of(block, reading) if isinstance(found, Document))
+        except Unreachable:
+            raise
+        except UserError:
+            if not reading.skip_bad:
+                raise
 
 
 def _windows(document: Document) -> Iterator[Piece]:

@@ -11,10 +11,12 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from math import log2, log10
 
-from frspec.ranking.figures import Report
+from frspec.bench.report.words import short
+from frspec.ranking.figures import Frequencies, Report
 
-TONES = 7
-"""Lines have colours up to this many texts; the rest are grey."""
+TONES, OWN = 7, 9
+"""Lines have colours up to this many texts, then they are grey; the colour of the ranking's own line."""
+OWN_NAME = "the ranking’s own corpus"
 STEP = 4  # from one size named on an axis to the next
 LEAST_MISS = 1e-4
 """Where the axis of coverage ends: one token in ten thousand is missed."""
@@ -73,7 +75,7 @@ def tone(place: int) -> int:
 def coverage(report: Report) -> Chart:
     """Coverage against size: each text's line and, dashed, its best one. Upwards misses are tenths of tenths."""
     last = report.rows[0].curve.sizes[-1]
-    first = min(256, max(1, last // 64))
+    first = first_size(last)
     across, up = _logarithmic(first, last), _nines
     lines = []
     for place, text in enumerate(report.rows):
@@ -85,10 +87,9 @@ def coverage(report: Report) -> Chart:
         )
         lines.append(Line(text.name, colour, _points(curve.sizes, curve.best, across, up), best=True))
         lines.append(Line(text.name, colour, _points(curve.sizes, curve.shares, across, up), dots=dots))
-    sizes = [first * STEP**k for k in range(20) if first * STEP**k <= last]
     return Chart(
         tuple(reversed(lines)),
-        tuple(Tick(100 * across(n), short(n)) for n in sizes),
+        tuple(Tick(100 * across(n), short(n)) for n in sizes_named(last)),
         tuple(Tick(100 * (1 - up(share)), f"{100 * share:g} %") for share in COVERED),
         tuple(Tick(100 * across(n), short(n), n == report.question.size) for n in report.question.sizes if n >= first),
     )
@@ -96,14 +97,14 @@ def coverage(report: Report) -> Chart:
 
 def frequencies(report: Report) -> Chart:
     """How frequent the most frequent tokens are, both axes logarithmic: after Zipf a straight line."""
-    series = [(text.name, tone(place), text.frequencies) for place, text in enumerate(report.rows)]
-    if report.frequencies is not None:
-        series.insert(0, ("the ranking's own corpus", 9, report.frequencies))
-    series = [one for one in series if one[2].ranks]
+    series = frequency_lines(report)
     last = max(one.ranks[-1] for _, _, one in series)
     low, high = min(one.shares[-1] for _, _, one in series), max(one.shares[0] for _, _, one in series)
     across, up = _logarithmic(1, max(2, last)), _logarithmic(min(low, high / 2), high)
-    lines = [Line(name, colour, _points(one.ranks, one.shares, across, up)) for name, colour, one in series]
+    lines = [
+        Line(name, OWN if place is None else tone(place), _points(one.ranks, one.shares, across, up))
+        for name, place, one in series
+    ]
     powers = [10**k for k in range(1 + int(log10(last)))]
     levels = [-k for k in range(10) if low <= 10.0**-k <= high]
     return Chart(
@@ -113,16 +114,27 @@ def frequencies(report: Report) -> Chart:
     )
 
 
+def frequency_lines(report: Report) -> list[tuple[str, int | None, Frequencies]]:
+    """The frequencies of the ranking's own corpus, if it is known, and of each row with its place."""
+    own = [] if report.frequencies is None else [(OWN_NAME, None, report.frequencies)]
+    lines = [*own, *((text.name, place, text.frequencies) for place, text in enumerate(report.rows))]
+    return [line for line in lines if line[2].ranks]
+
+
 def legend(report: Report) -> list[tuple[str, int]]:
     """Names and colours of the texts."""
     return [(text.name, tone(place)) for place, text in enumerate(report.rows)]
 
 
-def short(n: int) -> str:
-    """8192 as 8k, 37937 as 37.9k."""
-    if n < 1024:
-        return str(n)
-    return f"{n // 1024}k" if n % 1024 == 0 else f"{n / 1000:.1f}k"
+def first_size(last: int) -> int:
+    """Where the axis of sizes begins that ends at ``last``."""
+    return min(256, max(1, last // 64))
+
+
+def sizes_named(last: int) -> list[int]:
+    """The sizes that the axis names."""
+    sizes = (first_size(last) * STEP**k for k in range(20))
+    return [n for n in sizes if n <= last]
 
 
 def heat(share: float) -> int:
@@ -140,8 +152,8 @@ def _logarithmic(first: float, last: float) -> Scale:
 
 def _points(xs: Sequence[float], ys: Iterable[float], across: Scale, up: Scale) -> str:
     places = [(across(x), up(y)) for x, y in zip(xs, ys, strict=True)]
-    return " ".join(f"{1000 * x:.1f},{1000 * (1 - y):.1f}" for x, y in places if 0 <= x)
+    return " ".join(f"{1000 * x:.1f},{1000 * (1 - y):.1f}" for x, y in places)
 
 
 def _one_in(zeros: int) -> str:
-    return "all" if zeros == 0 else f"1 in {10**zeros:,}" if zeros < 6 else f"1 in 10{'⁰¹²³⁴⁵⁶⁷⁸⁹'[zeros]}"
+    return "all" if zeros == 0 else f"1 in {10**zeros:,}" if zeros < 4 else f"1 in 10{'⁰¹²³⁴⁵⁶⁷⁸⁹'[zeros]}"

@@ -1,8 +1,8 @@
 """The report as one page that needs nothing else: no network, no script, no fonts.
 
 Knows: how figures read, the template. Does not know: where figures come from.
-Whatever stands in a token, a name or a path is text: the template escapes everything, and the page's own policy lets the
-browser run nothing and load nothing but the style that is in it.
+Whatever stands in a token, a name or a path is text: the template escapes everything, and the page's own policy lets
+the browser run nothing and load nothing but the style that is in it.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from frspec.bench.report import chart
+from frspec.bench.report.words import number, percent, short
 from frspec.ranking.figures import Report
 
 FOLDER = Path(__file__).parent
@@ -25,9 +26,13 @@ FOLDER = Path(__file__).parent
 def render(report: Report) -> str:
     """The page, as HTML."""
     environment = Environment(
-        loader=FileSystemLoader(FOLDER), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=FileSystemLoader(FOLDER),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
-    environment.filters |= {"percent": percent, "number": number, "short": chart.short, "heat": chart.heat}
+    environment.filters |= {"percent": percent, "number": number, "short": short, "heat": chart.heat}
     style = (FOLDER / "page.css").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     return environment.get_template("page.html").render(
@@ -40,20 +45,6 @@ def render(report: Report) -> str:
         style=Markup(style),  # this file's neighbour, nothing of it comes from elsewhere
         policy=f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'",
     )
-
-
-def percent(share: float, digits: int = 2) -> str:
-    """A share so that what is not all never reads as all."""
-    if share == 0 or share == 1:
-        return f"{share:.0%}".replace("%", " %")
-    least = 10.0**-digits
-    value = min(max(100 * share, least), 100 - least)
-    return f"{value:.{digits}f} %"
-
-
-def number(value: int | None) -> str:
-    """With commas; a dash for none."""
-    return "–" if value is None else f"{value:,}"
 
 
 def facts(report: Report) -> Mapping[str, str]:
