@@ -123,7 +123,7 @@ def test_help_imports_nothing_heavy() -> None:
     assert done.stdout == "[]\n"
 
 
-def test_a_full_disk_leaves_nothing(stories: Path, corpus: Path, tmp_path: Path) -> None:
+def test_a_full_disk_costs_no_work_and_leaves_no_ranking(stories: Path, corpus: Path, tmp_path: Path) -> None:
     """A limit on file sizes fails a write the way a full disk does."""
     code = (
         "import resource, signal\nsignal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
@@ -134,7 +134,10 @@ def test_a_full_disk_leaves_nothing(stories: Path, corpus: Path, tmp_path: Path)
     done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].startswith(f"frspec: cannot write {out / 'r'}: File too large")
-    assert not list(out.iterdir())
+    assert [path.name for path in out.iterdir()] == ["r.journal"]
+    again = command(*words)
+    assert again.stderr.startswith("going on behind the 2 documents that have been counted")
+    assert [path.name for path in out.iterdir()] == ["r"]
 
 
 def test_a_hub_id_offline(stories: Path, corpus: Path, tmp_path: Path) -> None:

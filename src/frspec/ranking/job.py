@@ -156,8 +156,8 @@ class Ledger:
             self.save()
 
     def save(self) -> None:
-        """Write the journal, where there is one."""
-        if self._journal is not None:
+        """Write the journal, where there is one and something to keep."""
+        if self._journal is not None and (self.progress.done or self.progress.marks):
             self._journal.save(self.progress, self.shards)
         self._saved = time.monotonic()
 
