@@ -96,6 +96,19 @@ def test_subset_is_a_line_over_sizes() -> None:
     assert [label.get_text() for label in acceptance.get_xticklabels()] == ["0.99 (7,483)", "32k", "full (128k)"]
 
 
+def test_sizes_of_a_part_are_a_line_of_their_own() -> None:
+    given = result()
+    for size in (8192, 32768):
+        name = f"{size}@de"
+        given["methods"].append(
+            row(f"eagle {name} chain:4", 50.0, draft="head", draft_vocab=name, draft_vocab_size=size, shape="chain:4")
+        )
+    acceptance = subset.draw([given]).axes[0]
+    lines = {line.get_label(): list(line.get_xdata()) for line in acceptance.lines}
+    assert lines == {"eagle chain:4": [7483, 32768, 131072], "eagle chain:4 of de": [8192, 32768]}
+    assert "8k" in [label.get_text() for label in acceptance.get_xticklabels()]
+
+
 def test_profile_is_the_time_of_a_token_by_parts() -> None:
     given = result()
     figure = profile.draw([given])

@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 
 from frspec.errors import UserError
 from frspec.ranking.ranking import Ranking
-from frspec.speculation.vocabulary import DraftVocabulary, Spec
+from frspec.speculation.vocabulary import DraftVocabulary, Spec, take_part
 
 COUNTS = np.array([5, 0, 40, 3, 2, 30, 0, 20])  # rank order: 2 5 7 0 3 4 1 6
 RANKING = Ranking.from_counts(COUNTS, "f" * 32)
+LANGUAGES = Ranking.from_parts({"de": [0, 9, 0, 0, 8, 0, 0, 0], "en": COUNTS}, "f" * 32)
 
 
 def build(spec: Spec, ranking: Ranking | None = RANKING, always: tuple[int, ...] = (6,), size: int = 8) -> list[int]:
@@ -29,6 +30,24 @@ def test_a_size_a_share_or_everything() -> None:
     assert build(None) == [6, 2, 5]  # a quarter of 8 and what is always in
     assert build(None, None) == list(range(8))
     assert build(RANKING, None) == [6, 2, 5]
+
+
+def test_a_part_of_a_ranking() -> None:
+    assert build("3@de", LANGUAGES) == [6, 1, 4, 2], "behind what German has comes what all have most of"
+    assert build("0.5@de", LANGUAGES) == [6, 1]
+    assert build("@de", LANGUAGES) == [6, 1, 4]  # a quarter, as without a size
+    assert build("3@en", LANGUAGES) == build(3) == [6, 2, 5, 7]
+    assert build(3, LANGUAGES) == [6, 2, 5, 7]
+    assert take_part("3@de", LANGUAGES)[0] == 3
+    assert take_part("3", LANGUAGES) == ("3", LANGUAGES)
+
+
+@given(st.integers(1, 8), st.integers(1, 8), st.sampled_from(["de", "en"]))
+def test_a_smaller_vocabulary_of_a_part_is_a_prefix_too(one: int, other: int, part: str) -> None:
+    small, large = sorted((one, other))
+    assert build(f"{large}@{part}", LANGUAGES)[: len(build(f"{small}@{part}", LANGUAGES))] == build(
+        f"{small}@{part}", LANGUAGES
+    )
 
 
 def test_a_list_of_ids() -> None:
@@ -69,6 +88,11 @@ def test_rows_follow_the_ids() -> None:
     ("spec", "ranking", "message"),
     [
         (100, None, "needs a ranking"),
+        ("100@de", None, "needs a ranking that has parts"),
+        ("2@de", RANKING, "no part 'de'; it has no parts"),
+        ("2@fr", LANGUAGES, "its parts are de, en"),
+        ("9@de", LANGUAGES, "9 ids"),
+        ("full@de", None, "cannot read full@de"),
         (0.5, None, "needs a ranking"),
         (9, RANKING, "9 ids"),
         (0, RANKING, "0 ids"),

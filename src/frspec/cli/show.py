@@ -1,4 +1,4 @@
-"""``frspec show``: where a ranking comes from and what its prefixes cover."""
+"""``frspec show``: where a ranking comes from, what its prefixes cover, and its parts."""
 
 from __future__ import annotations
 
@@ -8,20 +8,25 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from frspec.ranking.ranking import Ranking
 
 SHARES = (0.9, 0.95, 0.98, 0.99, 0.995, 0.999, 1.0)
 ROWS = 8
+SIZES = (8192, 32768)
+"""Prefixes of the whole that are looked at from each part."""
+MOST = 0.99
 
 
 @click.command()
 @click.argument("file")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead.")
 def show(file: str, as_json: bool) -> None:
-    """Print a ranking's provenance and how much of its corpus each size covers.
+    """Print a ranking's provenance, how much of its corpus each size covers, and how each part fares.
 
-    FILE is a ranking, an id list of FR-Spec or SGLang (.pt, JSON, or one id a line), or demo: the ranking that comes
-    with frspec.
+    FILE is a ranking, one part of it (all.ranking@de), a file of another program or a checkpoint that
+    `frspec convert --help` lists, or demo: the ranking that comes with frspec.
     """
     from frspec.ranking.ranking import Ranking
 
@@ -48,7 +53,30 @@ def _about(ranking: Ranking) -> dict[str, Any]:
     powers = [1 << bits for bits in range(size.bit_length()) if 1 << bits < size][-ROWS:]
     sizes = [{"size": n, "share": int(ranking.covered[n - 1]) / total} for n in (*powers, size)]
     shares = [{"share": share, "size": len(ranking.covering(share))} for share in SHARES]
-    return {**about, "coverage": sizes, "covering": shares}
+    about |= {"coverage": sizes, "covering": shares}
+    return about | ({"weights": ranking.weights, "parts": _parts(ranking)} if ranking.parts else {})
+
+
+def _parts(ranking: Ranking) -> list[dict[str, Any]]:
+    """Of each part: its tokens, what it makes up of the whole, and how the whole's prefixes and its own serve it."""
+    tokens = {name: int(counts.sum()) for name, counts in ranking.parts.items()}
+    weights = ranking.weights or {name: count / sum(tokens.values()) for name, count in tokens.items()}
+    known = ranking.provenance.get("parts", {})
+    rows = list[dict[str, Any]]()
+    for name, counts in ranking.parts.items():
+        row = {"part": name, "tokens": tokens[name], "documents": known.get(name, {}).get("documents")}
+        row |= {"weight": weights[name], "size": None, "covered": None}
+        if tokens[name]:
+            inside = [
+                {"size": n, "share": int(counts[ranking.prefix(n)].sum()) / tokens[name]} for n in _sizes(ranking)
+            ]
+            row |= {"size": len(ranking.part(name).covering(MOST)), "covered": inside}
+        rows.append(row)
+    return rows
+
+
+def _sizes(ranking: Ranking) -> list[int]:
+    return [size for size in SIZES if size < len(ranking)]
 
 
 def _print(file: str, about: dict[str, Any]) -> None:
@@ -57,7 +85,9 @@ def _print(file: str, about: dict[str, Any]) -> None:
 
     console = Console(highlight=False, markup=False, emoji=False)
     facts = Table.grid(padding=(0, 2))
-    for name, value in {"ids": f"{about['ids']:,}", "fingerprint": about["fingerprint"], **about["provenance"]}.items():
+    origin = {name: value for name, value in about["provenance"].items() if name not in ("parts", "merged")}
+    origin |= {"merged": [_words(entry) for entry in about["provenance"].get("merged", ())] or None}
+    for name, value in {"ids": f"{about['ids']:,}", "fingerprint": about["fingerprint"], **origin}.items():
         if value is not None:
             facts.add_row(name, _plain(value))
     console.print(file, style="bold")
@@ -66,12 +96,38 @@ def _print(file: str, about: dict[str, Any]) -> None:
         order = "its order is known" if about["ordered"] else "its ids stand by number, not by frequency"
         console.print(f"An id list: {order}, but no counts, so there is no coverage to show.")
         return
+    if "parts" in about:
+        console.print()
+        console.print(_table(about["parts"], about["weights"] is not None))
     for first, second, rows in (("size", "share", about["coverage"]), ("share", "size", about["covering"])):
         table = Table(first, second, box=None, padding=(0, 2))
         for row in rows:
             table.add_row(_plain(row[first]), _plain(row[second]))
         console.print()
         console.print(table)
+
+
+def _table(parts: list[dict[str, Any]], weighed: bool) -> Table:
+    """A line a part; a dash where nothing is known."""
+    from rich.table import Table
+
+    sizes = next(([entry["size"] for entry in row["covered"]] for row in parts if row["covered"]), [])
+    table = Table("part", box=None, padding=(0, 1))
+    found = ("weight" if weighed else "share", f"ids for\n{100 * MOST:g} %", *(f"in first\n{size:,}" for size in sizes))
+    for name in ("tokens", "documents", *found):
+        table.add_column(name, justify="right", no_wrap=True)
+    for row in parts:
+        covered = [entry["share"] for entry in row["covered"] or ()] or [None] * len(sizes)
+        values = [row["tokens"], row["documents"], row["weight"], row["size"], *covered]
+        table.add_row(row["part"], *("-" if value is None else _plain(value) for value in values))
+    return table
+
+
+def _words(entry: dict[str, Any]) -> str:
+    """One ranking that this one was merged from."""
+    weight = f", weight {entry['weight']:g}" if "weight" in entry else ""
+    missing = f", without {entry['missing']}" if "missing" in entry else ""
+    return f"{entry['name']} ({entry['tokens']:,} tokens{weight}{missing})"
 
 
 def _plain(value: Any) -> str:
