@@ -35,10 +35,10 @@ def print_report(report: Report) -> None:
     )
     _table(
         console,
-        "Covered (in brackets by the best ids of that number)",
+        "Covered, in % (in brackets by the best ids of that number)",
         ("", "tokens", *names),
         [
-            [text.name, number(text.tokens), *(f"{percent(at.share)} ({percent(at.best)})" for at in text.coverage)]
+            [text.name, number(text.tokens), *(f"{_bare(at.share)} ({_bare(at.best)})" for at in text.coverage)]
             for text in rows
         ],
     )
@@ -65,12 +65,9 @@ def print_report(report: Report) -> None:
     if report.matrix is not None:
         _table(
             console,
-            f"Covered by {size:,} ids of each part",
+            f"Covered by {size:,} ids of each part, in %",
             ("", *report.matrix.columns),
-            [
-                [name, *map(percent, shares)]
-                for name, shares in zip(report.matrix.names, report.matrix.rows, strict=True)
-            ],
+            [[name, *map(_bare, shares)] for name, shares in zip(report.matrix.names, report.matrix.rows, strict=True)],
         )
     _print_tokens(console, report)
 
@@ -92,6 +89,11 @@ def _print_tokens(console: Console, report: Report) -> None:
             ("", "id", "place in the ranking", "times counted in it", "times in these texts"),
             [[t.token, str(t.id), number(t.position), number(t.count), number(t.seen)] for t in report.controls],
         )
+
+
+def _bare(share: float) -> str:
+    """A share without its sign, where many stand side by side."""
+    return percent(share).removesuffix(" %")
 
 
 def _table(console: Console, title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
