@@ -219,6 +219,60 @@ def test_unknown_decoder_is_refused(tmp_path: Path) -> None:
     assert "decodes by WordPiece" in refusal(tmp_path)
 
 
+CONFIGS: dict[str, dict[str, object]] = {
+    "an added_tokens_decoder that is no object": {"added_tokens_decoder": [1]},
+    "added_tokens_decoder that is no object of tokens by id": {"added_tokens_decoder": {"x": {"content": "a"}}},
+    "names a token that is no text: {'special': True}": {"added_tokens_decoder": {"0": {"special": True}}},
+    "names a token that is no text: 5": {"eos_token": 5},
+    "names a token that is no text: {'content': None}": {"bos_token": {"content": None}},
+    "has additional_special_tokens that are no list": {"additional_special_tokens": 5},
+    "names a token that is no text: 7": {"additional_special_tokens": ["<a>", 7]},
+    "names the tokenizer_class ['x']": {"tokenizer_class": ["x"]},
+    "its chat_template is neither a text nor texts by name": {"chat_template": 7},
+    "its chat_template is neither a text": {"chat_template": [{"name": "a"}]},
+    "chat_template is neither": {"chat_template": {"default": ["x"]}},
+}
+
+
+@pytest.mark.parametrize("words", CONFIGS)
+def test_a_config_that_means_nothing(words: str, stories: Path, tmp_path: Path) -> None:
+    shutil.copy(stories / "tokenizer.json", tmp_path)
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps(CONFIGS[words]))
+    assert words in refusal(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("vocabulary", "words"),
+    [
+        ({}, "is empty"),
+        ({"a": 0, "b": 1 << 24}, "goes up to the id 16,777,216"),
+        ({"a": 0, "b": 4_000_000_000}, "goes up to the id 4,000,000,000"),
+        ({"a": 3, "b": 3, "c": 2}, "gives the id 3 to two tokens"),
+    ],
+)
+def test_a_vocabulary_without_a_fingerprint(vocabulary: dict[str, int], words: str, tmp_path: Path) -> None:
+    backend = Backend(models.BPE())
+    backend.decoder = decoders.ByteLevel()
+    whole = json.loads(backend.to_str())
+    whole["model"]["vocab"] = vocabulary
+    (tmp_path / "tokenizer.json").write_text(json.dumps(whole))
+    tokenizer = Tokenizer.load(tmp_path)
+    for ask in (lambda: tokenizer.fingerprint, lambda: tokenizer.vocab_size, lambda: tokenizer.token(0)):
+        with pytest.raises(UserError, match=f"the vocabulary of .* {words}"):
+            ask()
+
+
+def test_a_text_without_tokens_is_refused(tmp_path: Path) -> None:
+    backend = Backend(models.WordLevel(vocab={"a": 0}, unk_token="[UNK]"))
+    backend.decoder = decoders.ByteLevel()
+    backend.save(str(tmp_path / "tokenizer.json"))
+    tokenizer = Tokenizer.load(tmp_path)
+    assert tokenizer.encode("a") == [0]
+    for ask in (lambda: tokenizer.encode("b"), lambda: tokenizer.encode_batch(["a", "b"])):
+        with pytest.raises(UserError, match=r"cannot encode a text: .*UNK"):
+            ask()
+
+
 def test_lone_surrogate_is_refused(qwen2: Tokenizer) -> None:
     for ask in (lambda: qwen2.encode("a\ud800"), lambda: qwen2.encode_batch(["a", "\udfff"])):
         with pytest.raises(UserError, match="lone surrogate"):

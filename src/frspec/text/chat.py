@@ -74,8 +74,9 @@ def find_templates(folder: Path, config: Mapping[str, Any]) -> dict[str, str]:
     from frspec.text.folders import read_json
 
     found = read_json(folder / "chat_template.json").get("chat_template") or config.get("chat_template") or {}
-    if isinstance(found, str):
-        return {"default": found}
-    if isinstance(found, list):
-        return {entry["name"]: entry["template"] for entry in found}
-    return dict(found)
+    if isinstance(found, list) and all(isinstance(entry, dict) for entry in found):
+        found = {entry.get("name"): entry.get("template") for entry in found}
+    templates = {"default": found} if isinstance(found, str) else found
+    if not isinstance(templates, dict) or not all(isinstance(word, str) for pair in templates.items() for word in pair):
+        raise UserError(f"{folder}: its chat_template is neither a text nor texts by name; get the files again")
+    return templates

@@ -8,6 +8,7 @@ Hugging Face's fast tokenizers. Does not know: chat templates, tiktoken files.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from frspec.text.tiktoken_files import QWEN
 GPT2 = {"GPT2Tokenizer", "GPT2TokenizerFast", "gpt2"}
 QWEN2 = {"Qwen2Tokenizer", "Qwen2TokenizerFast", "MiniCPMVTokenizerFast", "qwen2", "qwen3"}
 NAMED = ["bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"]
+MORE = ("additional_special_tokens", "extra_special_tokens")
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -36,16 +38,45 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def read_config(folder: Path) -> dict[str, Any]:
-    """``tokenizer_config.json``, completed for old folders from the files it has since absorbed."""
+    """``tokenizer_config.json``, completed for old folders from the files it has since absorbed.
+
+    Raises:
+        UserError: when what it says of special tokens is nothing of the kind.
+    """
     config = read_json(folder / "tokenizer_config.json")
-    if "added_tokens_decoder" not in config:
+    old = "added_tokens_decoder" not in config
+    if old:
         config |= read_json(folder / "special_tokens_map.json")
+    flaw = _flaw_of_named(config)
+    if old and not flaw:
         special = set(map(_content, _special_tokens(config)))
         config["added_tokens_decoder"] = {
             str(id): {"content": text, "special": text in special, "normalized": text not in special}
             for text, id in read_json(folder / "added_tokens.json").items()
         }
+    if flaw := flaw or _flaw_of_added(config["added_tokens_decoder"]):
+        raise UserError(f"{folder}: tokenizer_config.json, or a file beside it, {flaw}; get the files again")
     return config
+
+
+def _flaw_of_named(config: dict[str, Any]) -> str | None:
+    for name in MORE:
+        if not isinstance(config.get(name) or [], list | dict):
+            return f"has {name} that are no list"
+    if not isinstance(config.get("tokenizer_class") or "", str):
+        return f"names the tokenizer_class {config['tokenizer_class']!r}"
+    return _flaw_of_tokens(_special_tokens(config))
+
+
+def _flaw_of_added(added: Any) -> str | None:
+    if not isinstance(added, dict) or not all(id.isdecimal() for id in added):
+        return "has an added_tokens_decoder that is no object of tokens by id"
+    return _flaw_of_tokens(added.values())
+
+
+def _flaw_of_tokens(tokens: Iterable[Any]) -> str | None:
+    wrong = next((spec for spec in tokens if not isinstance(_content(spec), str)), None)
+    return None if wrong is None else f"names a token that is no text: {wrong!r}"
 
 
 def load_json_tokenizer(path: Path) -> Tokenizer:
@@ -134,14 +165,15 @@ def special_texts(config: dict[str, Any]) -> dict[str, str]:
 
 def _special_tokens(config: dict[str, Any]) -> list[Any]:
     named = [config[name] for name in NAMED if config.get(name)]
-    for name in ("additional_special_tokens", "extra_special_tokens"):
+    for name in MORE:
         more = config.get(name) or []
         named += more.values() if isinstance(more, dict) else more
     return named
 
 
-def _content(spec: str | dict[str, Any]) -> str:
-    return spec if isinstance(spec, str) else str(spec["content"])
+def _content(spec: Any) -> Any:
+    """The text of a token; anything else of what is none."""
+    return spec.get("content") if isinstance(spec, dict) else spec
 
 
 def _added_token(spec: str | dict[str, Any]) -> AddedToken:

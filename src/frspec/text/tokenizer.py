@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,8 @@ from frspec.text.tiktoken_files import load_tiktoken
 LONG = 10_000
 """Characters, a few milliseconds of work: from here on other threads go on meanwhile. For one text alone the library
 keeps Python's lock, for a batch it does not."""
+LARGEST = 1 << 24
+"""Ids; published vocabularies end below a million."""
 SAMPLE_CHAT = [
     {"role": "user", "content": "Hi"},
     {"role": "assistant", "content": "Hello"},
@@ -74,7 +76,18 @@ class Tokenizer:
 
     @cached_property
     def _tokens(self) -> list[str | None]:
-        by_id = {id: token for token, id in self.backend.get_vocab(with_added_tokens=True).items()}
+        vocabulary = self.backend.get_vocab(with_added_tokens=True)
+        by_id = {id: token for token, id in vocabulary.items()}
+        flaw = None
+        if not by_id:
+            flaw = "is empty"
+        elif max(by_id) >= LARGEST:
+            flaw = f"goes up to the id {max(by_id):,}, and frspec counts up to {LARGEST:,}"
+        elif len(by_id) < len(vocabulary):
+            twice = min(id for token, id in vocabulary.items() if by_id[id] != token)
+            flaw = f"gives the id {twice} to two tokens, so that nothing says which one it stands for"
+        if flaw is not None:
+            raise UserError(f"the vocabulary of {self.name} {flaw}; get its tokenizer's files again")
         return [by_id.get(id) for id in range(max(by_id) + 1)]
 
     @property
@@ -120,15 +133,25 @@ class Tokenizer:
         if len(text) > LONG:
             return self.encode_batch([text], add_special_tokens)[0]
         _check_unicode(text)
-        ids: list[int] = self.backend.encode(text, add_special_tokens=add_special_tokens).ids
+        with self._understood():
+            ids: list[int] = self.backend.encode(text, add_special_tokens=add_special_tokens).ids
         return ids
 
     def encode_batch(self, texts: Sequence[str], add_special_tokens: bool = True) -> list[list[int]]:
         """``encode`` for many texts, on all cores unless ``TOKENIZERS_PARALLELISM`` is ``false``."""
         for text in texts:
             _check_unicode(text)
-        encodings = self.backend.encode_batch_fast(list(texts), add_special_tokens=add_special_tokens)
+        with self._understood():
+            encodings = self.backend.encode_batch_fast(list(texts), add_special_tokens=add_special_tokens)
         return [encoding.ids for encoding in encodings]
+
+    @contextlib.contextmanager
+    def _understood(self) -> Iterator[None]:
+        """A text that this tokenizer has no tokens for is its fault, not the program's."""
+        try:
+            yield
+        except Exception as error:  # the library raises nothing narrower
+            raise UserError(f"the tokenizer of {self.name} cannot encode a text: {error}") from error
 
     def decode(self, ids: Sequence[int], skip_special_tokens: bool = True) -> str:
         """The text of ``ids``; invalid UTF-8 becomes U+FFFD, ids outside the vocabulary nothing."""
