@@ -37,7 +37,9 @@ Row = tuple["LLM", "RequestOutput"]
 @model_option
 @click.option("--draft", metavar="HEAD|MODEL", help="What drafts; demo has its own.")
 @click.option("--ranking", metavar="FILE", help="Ranking of the model's tokenizer; demo has its own.")
-@click.option("--draft-vocab", metavar="N|SHARE", help="Size of the ranked vocabulary; if left out, costs decide.")
+@click.option(
+    "--draft-vocab", metavar="N|SHARE[@PART]", help="Size of the ranked vocabulary; if left out, costs decide."
+)
 @click.option(
     "--prompt", metavar="TEXT", help="A question; a beginning to go on with for models without chat template."
 )

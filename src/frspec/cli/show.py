@@ -17,6 +17,7 @@ ROWS = 8
 SIZES = (8192, 32768)
 """Prefixes of the whole that are looked at from each part."""
 MOST = 0.99
+NAMED = 12
 
 
 @click.command()
@@ -61,10 +62,9 @@ def _parts(ranking: Ranking) -> list[dict[str, Any]]:
     """Of each part: its tokens, what it makes up of the whole, and how the whole's prefixes and its own serve it."""
     tokens = {name: int(counts.sum()) for name, counts in ranking.parts.items()}
     weights = ranking.weights or {name: count / sum(tokens.values()) for name, count in tokens.items()}
-    known = ranking.provenance.get("parts", {})
     rows = list[dict[str, Any]]()
     for name, counts in ranking.parts.items():
-        row = {"part": name, "tokens": tokens[name], "documents": known.get(name, {}).get("documents")}
+        row = {"part": name, "tokens": tokens[name], "documents": ranking.facts_of(name).get("documents")}
         row |= {"weight": weights[name], "size": None, "covered": None}
         if tokens[name]:
             inside = [
@@ -86,7 +86,7 @@ def _print(file: str, about: dict[str, Any]) -> None:
     console = Console(highlight=False, markup=False, emoji=False)
     facts = Table.grid(padding=(0, 2))
     origin = {name: value for name, value in about["provenance"].items() if name not in ("parts", "merged")}
-    origin |= {"merged": [_words(entry) for entry in about["provenance"].get("merged", ())] or None}
+    origin |= {"merged": _merged(about["provenance"].get("merged", []))}
     for name, value in {"ids": f"{about['ids']:,}", "fingerprint": about["fingerprint"], **origin}.items():
         if value is not None:
             facts.add_row(name, _plain(value))
@@ -123,8 +123,13 @@ def _table(parts: list[dict[str, Any]], weighed: bool) -> Table:
     return table
 
 
+def _merged(entries: list[dict[str, Any]]) -> list[str] | None:
+    """The rankings that this one was merged from; of very many the first."""
+    more = [f"and {len(entries) - NAMED} more"] if len(entries) > NAMED else []
+    return [*map(_words, entries[:NAMED]), *more] or None
+
+
 def _words(entry: dict[str, Any]) -> str:
-    """One ranking that this one was merged from."""
     weight = f", weight {entry['weight']:g}" if "weight" in entry else ""
     missing = f", without {entry['missing']}" if "missing" in entry else ""
     return f"{entry['name']} ({entry['tokens']:,} tokens{weight}{missing})"

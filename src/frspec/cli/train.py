@@ -24,8 +24,10 @@ from frspec.cli.options import place_options
 @click.option("--seq-len", type=click.IntRange(8), help="Longest piece of a document; --batch-tokens by default.")
 @click.option("--workers", type=click.IntRange(1), default=1, show_default=True,
               help="Parts of a step that are worked on side by side, a thread each.")  # fmt: skip
-@click.option("--draft-vocab", metavar="N|SHARE|full|FILE", help="Part of the vocabulary the token loss is over.")
-@click.option("--ranking", metavar="FILE", help="Ranking that sizes and shares are taken from.")
+@click.option(
+    "--draft-vocab", metavar="N|SHARE[@PART]|full|FILE", help="Part of the vocabulary the token loss is over."
+)
+@click.option("--ranking", metavar="FILE[@PART]", help="Ranking that sizes and shares are taken from.")
 @click.option("--lr", type=click.FloatRange(0, min_open=True), help="Highest learning rate; 0.384 / width by default.")
 @click.option("--noise", type=click.FloatRange(0), default=0.1, show_default=True, help="On input features, uniform.")
 @click.option("--held-out", type=click.FloatRange(0, 1, max_open=True), default=0.05, show_default=True,

@@ -45,9 +45,9 @@ class Input:
 
     def facts_of(self, part: str) -> Mapping[str, Any]:
         """What its provenance says of one of its parts."""
-        facts = self.ranking.provenance
-        known = facts.get("parts", {}).get(part, {}) if self.ranking.parts else facts
-        return {**known, "tokens": int(self.parts[part].sum())}
+        if self.ranking.parts:
+            return self.ranking.facts_of(part)
+        return {**self.ranking.provenance, "tokens": self.tokens}
 
 
 def merge(inputs: Sequence[Input], balance: bool = False, partial: bool = False) -> Ranking:
@@ -140,7 +140,8 @@ def _facts(inputs: Sequence[Input], names: Sequence[str]) -> dict[str, Any]:
         for name, value in first.items()
         if name not in (*OWN, *sums) and all(facts.get(name) == value for facts in all_facts)
     }
-    sources = dict.fromkeys(source for facts in all_facts for source in facts.get("sources", ()))
+    named = [facts.get("sources") for facts in all_facts]
+    sources = dict.fromkeys(str(source) for names in named if isinstance(names, list) for source in names)
     whole = [{**facts, "tokens": entry.tokens} for facts, entry in zip(all_facts, inputs, strict=True)]
     of_parts = {
         name: _sums(OF_PARTS, [entry.facts_of(name) for entry in inputs if name in entry.parts])

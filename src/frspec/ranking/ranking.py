@@ -116,8 +116,14 @@ class Ranking:
         counts = self.parts[name]
         ids = np.lexsort((-self.by_id, -counts))
         facts = {fact: value for fact, value in self.provenance.items() if fact not in OF_ALL}
-        facts |= {"part": name, **self.provenance.get("parts", {}).get(name, {}), "tokens": int(counts.sum())}
+        facts |= {"part": name, **self.facts_of(name)}
         return Ranking(ids, counts[ids], self.fingerprint, facts, backoff=self.by_id)
+
+    def facts_of(self, part: str) -> dict[str, Any]:
+        """What the provenance says of one of ``parts`` (documents, characters), and its tokens."""
+        known = self.provenance.get("parts")
+        facts = known.get(part) if isinstance(known, Mapping) else None
+        return {**(facts if isinstance(facts, Mapping) else {}), "tokens": int(self.parts[part].sum())}
 
     @staticmethod
     def load(name: str | Path) -> Ranking:
