@@ -31,7 +31,7 @@ def test_texts_keep_their_beginning_and_get_the_targets_words(llm: LLM, tmp_path
         assert ids[:6] == prompt
         assert 6 < len(ids) <= 40
         assert marks is None
-        seed = module._seed(3, document.line, 6)
+        seed = module.seed_of(3, document.line, 6)
         params = SamplingParams(temperature=1.0, max_tokens=34, seed=seed)
         alone = llm.generate({"prompt_token_ids": prompt}, params)[0].outputs[0].token_ids
         assert ids[6:] == alone

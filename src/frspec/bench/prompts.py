@@ -5,6 +5,7 @@ Knows: sources, the chat template. Does not know: methods.
 
 from __future__ import annotations
 
+import copy
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -64,6 +65,32 @@ class Talk:
             return None
         return prompt
 
+    def again(self) -> Talk:
+        """The same question, not asked yet."""
+        other = copy.copy(self)
+        other._messages, other._later = [*self._question.messages], list(self._question.later)
+        return other
+
+    @property
+    def turns(self) -> int:
+        """How many answers it takes."""
+        return 1 + len(self._question.later)
+
+    @property
+    def words(self) -> list[Any]:
+        """What the answers depend on: the ids of the first prompt, and what is asked later."""
+        return [self.first.ids, *self._question.later]
+
+    def record(self, answers: Sequence[Sequence[int]]) -> dict[str, Any]:
+        """The question with its ``answers`` (ids) as data sets keep them: ``text``, or ``messages``."""
+        decode = self._llm.get_tokenizer().decode
+        if self._question.text is not None:
+            return {"text": decode([*self.first.ids, *answers[0]])}
+        messages = [*self._question.messages, _said("assistant", decode(list(answers[0])))]
+        for text, answer in zip(self._question.later, answers[1:], strict=False):
+            messages += [_said("user", text), _said("assistant", decode(list(answer)))]
+        return {"messages": messages}
+
     def _prompt(self, turn: int) -> Prompt:
         question = self._question
         return Prompt(self._ids(self._messages), question.task, question.source, question.line, turn)
@@ -71,7 +98,10 @@ class Talk:
     def _ids(self, messages: Sequence[Mapping[str, Any]]) -> list[int]:
         if self._question.text is not None:
             return self._llm.get_tokenizer().encode(self._question.text)[: self._cut]
-        ids: list[int] = self._llm.chat_prompt(messages)["prompt_token_ids"]
+        try:
+            ids: list[int] = self._llm.chat_prompt(messages)["prompt_token_ids"]
+        except UserError as error:
+            raise UserError(f"{self._question.source}:{self._question.line}: {error}") from error
         return ids[: self._cut]
 
     def _check(self, length: int, answers: int) -> None:
@@ -87,37 +117,62 @@ class Talk:
 
 
 def read_talks(
-    llm: LLM, sources: Sequence[str], field: str, limit: int, skip: int, prompt_tokens: int | None, max_tokens: int
+    llm: LLM,
+    sources: Sequence[str],
+    field: str,
+    limit: int | None,
+    skip: int,
+    prompt_tokens: int | None,
+    max_tokens: int,
+    left_out: list[str] | None = None,
 ) -> list[Talk]:
-    """``read_questions`` as prompts, each cut to ``prompt_tokens``.
+    """``read_questions`` as prompts, each cut to ``prompt_tokens``; those without a token are left out.
+
+    left_out: takes the reason for each that cannot be read or asked, instead of an error.
 
     Raises:
         UserError: when there are none, or one leaves the context no room for an answer.
     """
-    chosen = read_questions(sources, field, limit, skip)
-    talks = [talk for question in chosen if (talk := Talk(llm, question, prompt_tokens, max_tokens)).first.ids]
+    talks = list[Talk]()
+    for question in read_questions(sources, field, limit, skip, left_out):
+        try:
+            talk = Talk(llm, question, prompt_tokens, max_tokens)
+        except UserError as error:
+            if left_out is None:
+                raise
+            left_out.append(str(error))
+        else:
+            talks += [talk] if talk.first.ids else []
     if not talks:
         raise UserError(f"no prompts in {', '.join(sources)} after skipping {skip}; give more text or a smaller --skip")
     return talks
 
 
-def read_questions(sources: Sequence[str], field: str, limit: int, skip: int) -> list[Question]:
-    """``limit`` questions after the first ``skip``.
+def read_questions(
+    sources: Sequence[str], field: str, limit: int | None, skip: int, left_out: list[str] | None = None
+) -> list[Question]:
+    """``limit`` questions (None: all) after the first ``skip``; left_out: as for ``read_talks``.
 
     Documents stand in their order; a conversation is asked up to its last question. With suites among ``sources``
     the tasks take turns.
     """
-    return spread(list(_questions(sources, field, skip + limit)))[skip : skip + limit]
+    end = None if limit is None else skip + limit
+    return spread(list(_questions(sources, field, end, left_out)))[skip:end]
 
 
-def _questions(sources: Sequence[str], field: str, most: int) -> Iterator[Question]:
+def _questions(sources: Sequence[str], field: str, most: int | None, left_out: list[str] | None) -> Iterator[Question]:
     """All of the suites, and the first documents, for these may be many."""
     for source in filter(is_suite, sources):
         yield from read_suite(source)
     files = [source for source in sources if not is_suite(source)]
-    for document in islice(read_documents(files, field=field), most) if files else ():
+    if not files:
+        return
+    documents = read_documents(files, field=field, skip_bad=left_out is not None)
+    for document in islice(documents, most):
         messages = () if document.messages is None else _asked(document.messages)
         yield Question(TEXTS, document.source, document.line, document.text, messages)
+    if left_out is not None:
+        left_out += ["unreadable"] * documents.skipped
 
 
 def _asked(messages: Sequence[dict[str, Any]]) -> tuple[dict[str, Any], ...]:

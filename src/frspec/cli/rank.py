@@ -48,7 +48,7 @@ def reading_options(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
-@click.command(cls=Parted, parts=("merge", "report"))
+@click.command(cls=Parted, parts=("merge", "report"), flags={"--from-model": "model"})
 @click.argument("sources", nargs=-1, required=True, metavar="[NAME=]SOURCE...")
 @click.option(
     "--tokenizer", "name", required=True, help="Checkpoint folder, hub id, demo, tokenizer.json or *.tiktoken."
@@ -60,6 +60,8 @@ def reading_options(command: Callable[..., None]) -> Callable[..., None]:
 @click.option("--shard", callback=_share, metavar="I/N", help="Count the I-th of N parts, for frspec rank merge.")
 @click.option("--restart", is_flag=True, help="Forget what an interrupted count has done.")
 @click.option("--revision", help="Branch, tag or commit of a hub id.")
+@click.option("--from-model", metavar="MODEL", expose_value=False,
+              help="Rank what MODEL itself answers to --prompts; see frspec rank --from-model MODEL --help.")  # fmt: skip
 def rank(
     sources: tuple[str, ...],
     name: str,

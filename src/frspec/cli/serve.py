@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -52,9 +53,10 @@ def serve(model: str, **options: Any) -> None:
     from frspec.engine.llm import LLM
     from frspec.engine.service import Service
     from frspec.server.app import make_app
+    from frspec.server.defaults import chosen_sampling
     from frspec.server.run import bind, run
 
-    settings = _with_defaults(settings, model, revision, generation)
+    settings = replace(settings, default_sampling=chosen_sampling(generation, model, revision))
     place = bind(settings)
     options = with_tuned(model, with_own_draft(model, options), greedy=False)
     options["kv_cache_memory_bytes"] = options["kv_cache_memory_bytes"] or "auto"
@@ -90,20 +92,6 @@ def _name(model: str) -> str:
     """A hub id as it is; of a folder its name, since where it lies is nobody's business."""
     path = Path(model).expanduser()
     return path.resolve().name if model != shipped.NAME and path.is_dir() else model
-
-
-def _with_defaults(settings: Settings, model: str, revision: str | None, generation: str) -> Settings:
-    from dataclasses import replace
-
-    from frspec import hub
-    from frspec.server.defaults import default_sampling
-
-    if generation == "none":
-        return settings
-    folder = hub.resolve(model, revision) if generation == "auto" else Path(generation)
-    if not folder.is_dir():
-        raise UserError(f"--generation-config {generation} is no folder; give one, auto or none")
-    return replace(settings, default_sampling=default_sampling(folder))
 
 
 def _template(file: str | None) -> str | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from frspec import hub
 from frspec.errors import UserError
 from frspec.text.folders import read_json
 from frspec.types import SamplingParams
@@ -22,6 +23,20 @@ NAMES = {
     "max_new_tokens": "max_tokens",
 }
 """Hugging Face's names, and ours."""
+
+
+def chosen_sampling(choice: str, model: str, revision: str | None) -> dict[str, Any]:
+    """``default_sampling`` of the --generation-config that was chosen: "auto" is the model's own, "none" says nothing.
+
+    Raises:
+        UserError: when the choice is no folder, or its file holds impossible values.
+    """
+    if choice == "none":
+        return {}
+    folder = hub.resolve(model, revision) if choice == "auto" else Path(choice)
+    if not folder.is_dir():
+        raise UserError(f"--generation-config {choice} is no folder; give one, auto or none")
+    return default_sampling(folder)
 
 
 def default_sampling(folder: Path) -> dict[str, Any]:

@@ -10,13 +10,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
-from hashlib import sha256
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from frspec.artifacts import atomic_path
 from frspec.engine.llm import LLM
+from frspec.engine.writing import seed_of
 from frspec.errors import UserError
 from frspec.text.sources import Document
 from frspec.train.examples import Example, encode_conversation
@@ -112,15 +112,11 @@ def _generate(llm: LLM, prompts: Sequence[tuple[int, list[int]]], settings: Rege
     top = min(settings.seq_len, llm.max_model_len)
     fitting = [(number, ids) for number, ids in prompts if len(ids) < top]
     params = [
-        SamplingParams(temperature=1.0, max_tokens=top - len(ids), seed=_seed(settings.seed, number, len(ids)))
+        SamplingParams(temperature=1.0, max_tokens=top - len(ids), seed=seed_of(settings.seed, number, len(ids)))
         for number, ids in fitting
     ]
     outputs = iter(llm.generate([{"prompt_token_ids": ids} for _, ids in fitting], params) if fitting else [])
     return [next(outputs) if len(ids) < top else None for _, ids in prompts]
-
-
-def _seed(seed: int, number: int, length: int) -> int:
-    return int.from_bytes(sha256(f"{seed} {number} {length}".encode()).digest()[:7], "little")
 
 
 def _records(file: Path) -> list[dict[str, Any]]:

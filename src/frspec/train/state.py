@@ -67,16 +67,22 @@ class State:
         self.step, self.tokens, self.history = facts["step"], facts["tokens"], facts["history"]
 
 
-def check_settings(old: Mapping[str, Any], new: Mapping[str, Any], file: Path) -> None:
-    """Refuse to mix two runs, by the name of the first setting that differs."""
+def first_difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> str | None:
+    """The first setting that differs, with what it was and is; None where all are the same."""
     for name in dict.fromkeys((*old, *new)):
         before, now = old.get(name), new.get(name)
         if not _same(before, now):
-            told = "has changed" if isinstance(now, list) else f"was {before!r} and is now {now!r}"
-            raise UserError(
-                f"{file.parent} holds an unfinished run in which {name} {told}; "
-                "give what it was begun with, or delete that folder to begin anew"
-            )
+            return f"{name} has changed" if isinstance(now, list) else f"{name} was {before!r} and is now {now!r}"
+    return None
+
+
+def check_settings(old: Mapping[str, Any], new: Mapping[str, Any], file: Path) -> None:
+    """Refuse to mix two runs, by the name of the first setting that differs."""
+    if (difference := first_difference(old, new)) is not None:
+        raise UserError(
+            f"{file.parent} holds an unfinished run in which {difference}; "
+            "give what it was begun with, or delete that folder to begin anew"
+        )
 
 
 def take_up(manifest: Path, identity: Mapping[str, Any]) -> None:
