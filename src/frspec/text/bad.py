@@ -1,4 +1,4 @@
-"""The mark of a record that cannot be read. Knows nothing else."""
+"""The marks of a record that cannot be read. Knows nothing else."""
 
 from __future__ import annotations
 
@@ -10,3 +10,12 @@ class Bad:
     """A record that cannot be read, and why."""
 
     reason: str
+
+
+class Flaw(ValueError):  # noqa: N818 - what it says of a record
+    """Why a record that is being read cannot be read, or "" if there is none; ``line``: how many lines behind the one
+    it begins on."""
+
+    def __init__(self, reason: str, line: int = 0) -> None:
+        super().__init__(reason)
+        self.line = line

@@ -11,7 +11,8 @@ from frspec.errors import UserError
 from frspec.text.block import Block as Block
 from frspec.text.block import Cut as Cut
 from frspec.text.block import Mark as Mark
-from frspec.text.lines import go_to_start, line_blocks
+from frspec.text.lines import go_to_line, line_blocks
+from frspec.text.opened import Opened, opened
 from frspec.text.packed import UNREADABLE, Stream
 from frspec.text.parquet import row_blocks
 from frspec.text.reading import Reading
@@ -41,26 +42,28 @@ def blocks(shard: Shard, reading: Reading, cut: Cut | None = None, after: Mark =
     Raises:
         UserError: when the file as a whole, or the rest of it, cannot be read. What came before has been given.
     """
-    kind, packed = form(shard.file.name)
-    with shard.file.open() as file:
-        if kind == "rows":
+    kind = form(shard.file.name)[0]
+    if kind == "rows":
+        with shard.file.open() as file:
             yield from row_blocks(file, shard, reading, after.position)
-            return
-        line = after.line
-        try:
-            stream = Stream(file, packed)
-            if not _begin(stream, shard, after):
+        return
+    line = after.line
+    try:
+        with opened(shard, reading, cut if reading.view is None else None) as reader:
+            if not _begin(reader, after):
                 return
-            for block in line_blocks(stream, shard, line) if kind == "lines" else text_blocks(stream, shard):
+            for block in line_blocks(reader, after) if kind == "lines" else text_blocks(reader, after):
                 line = block.after.line
                 yield block
-        except UNREADABLE as error:
-            place = f"{shard.file}, after line {line}" if line else shard.file.name
-            raise UserError(f"{place}: cannot be read to its end: {error}; get the file again") from error
+    except UNREADABLE as error:
+        behind = f" behind byte {shard.start:,}" if shard.start else ""
+        place = f"{shard.file}, after line {line}{behind}" if line else shard.file.name
+        raise UserError(f"{place}: cannot be read to its end: {error}; get the file again") from error
 
 
-def _begin(stream: Stream, shard: Shard, after: Mark) -> bool:
+def _begin(reader: Opened, after: Mark) -> bool:
     """Go where reading begins; False if there is nothing to read, which of a large file its first shard explains."""
+    stream, shard = reader.stream, reader.shard
     if after.position:
         stream.go_to(after.position)
         return True
@@ -71,7 +74,7 @@ def _begin(stream: Stream, shard: Shard, after: Mark) -> bool:
             return False
         raise
     if shard.start:
-        go_to_start(stream, shard)
+        go_to_line(stream, shard.start)
     return True
 
 

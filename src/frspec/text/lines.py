@@ -7,33 +7,40 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from frspec.text.block import BLOCK, Block, Mark
+from frspec.text.block import BLOCK, LONG, Block, Mark
+from frspec.text.long import long_blocks
+from frspec.text.long_line import LongLine, OneLine
+from frspec.text.opened import Opened
 from frspec.text.packed import UNREADABLE, Stream
-from frspec.text.shards import Shard
 
 
-def go_to_start(stream: Stream, shard: Shard) -> None:
-    """To the first line that begins at the shard's start or behind it."""
-    stream.go_to(shard.start - 1)
-    while chunk := stream.read():
-        if at := chunk.find(b"\n") + 1:
-            stream.put_back(chunk[at:])
-            return
-
-
-def line_blocks(stream: Stream, shard: Shard, line: int) -> Iterator[Block]:
-    """The shard's lines from where ``stream`` is, which is behind ``line`` lines.
+def line_blocks(shard: Opened, after: Mark) -> Iterator[Block]:
+    """The shard's lines ``after`` the mark, where its stream is.
 
     What came before a place that cannot be read is given, then the error raised.
     """
-    for content, position in _whole_lines(stream, shard.end):
-        first, line = line + 1, line + content.count(b"\n") + (not content.endswith(b"\n"))
-        after, raw = Mark(position, line), stream.raw - shard.start
-        yield Block(shard.file, shard.part, "lines", first, content, after, raw, since=shard.start)
+    line, given = after.line, after.characters
+    for content, position in _whole_lines(shard.stream, shard.shard.end, None if shard.cut is None else LONG):
+        before, line = line, line + content.count(b"\n") + (not content.endswith(b"\n"))
+        if content or shard.cut is None:
+            yield shard.block("lines", before + 1, content, Mark(position, line))
+        else:
+            mark = Mark(position, before, given)
+            yield from long_blocks(shard, shard.cut, mark, lambda stream: LongLine(stream, shard.reading))
+        given = 0
 
 
-def _whole_lines(stream: Stream, end: int | None) -> Iterator[tuple[bytes, int]]:
-    """Lines that begin before ``end``, about 1 MiB of them at a time, and the position behind them."""
+def go_to_line(stream: Stream, position: int) -> None:
+    """To the first line that begins at ``position`` or behind it."""
+    stream.go_to(position - 1)
+    OneLine(stream).finish()
+
+
+def _whole_lines(stream: Stream, end: int | None, long: int | None) -> Iterator[tuple[bytes, int]]:
+    """Lines that begin before ``end``, about 1 MiB of them at a time, and the position behind them.
+
+    For a line of more than ``long`` bytes nothing, and the position before it; the stream is to be taken behind it.
+    """
     ready, size = list[bytes](), 0  # whole lines
     tail, held = list[bytes](), 0  # the beginning of one
     done = end is not None and stream.position >= end
@@ -48,12 +55,19 @@ def _whole_lines(stream: Stream, end: int | None) -> Iterator[tuple[bytes, int]]
         if end is not None and stream.position >= end:  # the line that holds the byte before it is the last one
             at = chunk.find(b"\n", max(0, end - 1 - stream.position + len(chunk))) + 1
             done = at > 0
-        if at or not chunk:
+        done = done or not chunk
+        if at or done:
             ready, size = [*ready, *tail, chunk[:at]], size + held + at
             tail, held = [], 0
         tail.append(chunk[at:])
         held += len(chunk) - at
-        done = done or not chunk
-        if size and (size >= BLOCK or done):
+        is_long = long is not None and held > long and not done
+        if size and (size >= BLOCK or done or is_long):
             yield b"".join(ready), stream.position - held
             ready, size = [], 0
+        if is_long:
+            for part in reversed(tail):
+                stream.put_back(part)
+            tail, held = [], 0
+            yield b"", stream.position
+            done = end is not None and stream.position >= end

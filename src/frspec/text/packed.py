@@ -49,14 +49,15 @@ class Stream:
             self._back.append(content)
             self.position -= len(content)
 
-    def start(self, size: int) -> bytes:
-        """The next ``size`` bytes or more, if there are so many; they also come next."""
+    def start(self, size: int | None) -> bytes:
+        """The next ``size`` bytes or more, if there are so many, or all; they also come next."""
         chunks, held = list[bytes](), 0
-        while held < size and (chunk := self.read()):
+        while (size is None or held < size) and (chunk := self.read()):
             chunks.append(chunk)
             held += len(chunk)
-        self.put_back(found := b"".join(chunks))
-        return found
+        for chunk in reversed(chunks):
+            self.put_back(chunk)
+        return b"".join(chunks)
 
     def go_to(self, position: int) -> None:
         """Further on, to the byte ``position``; at most to the end."""

@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import Any
 
 from frspec.errors import UserError
-from frspec.text.bad import Bad
+from frspec.text.bad import Bad, Flaw
 from frspec.text.block import Block
 from frspec.text.conversations import to_messages
 from frspec.text.document import Document, Piece
@@ -21,8 +21,11 @@ from frspec.text.packed import CHUNK
 from frspec.text.parquet import rows_of
 from frspec.text.places import File
 from frspec.text.reading import Reading
+from frspec.text.whole import decoded
 
+NO_OBJECT = "not a JSON object; JSON Lines has one object on each line"
 NAME = 100  # characters of a part's name
+LONE = "holds a lone surrogate (\\ud800 to \\udfff), which is not Unicode"
 
 
 def records_of(block: Block) -> Iterator[tuple[int, Any]]:
@@ -49,7 +52,7 @@ def documents_of(block: Block, reading: Reading) -> Iterator[Document | Bad]:
         try:
             yield _document(record, block, number, reading)
         except UnicodeEncodeError:
-            yield _bad(block, number, "holds a lone surrogate (\\ud800 to \\udfff), which is not Unicode")
+            yield _bad(block, number, LONE)
         except (ValueError, UserError) as error:
             yield _bad(block, number, str(error))
 
@@ -61,17 +64,14 @@ def _object(line: bytes) -> Any:
         return Bad(f"not UTF-8 (byte {error.start + 1} of the line)")
     except (ValueError, RecursionError) as error:
         return Bad(f"not JSON: {error}")
-    return record if isinstance(record, dict) else Bad("not a JSON object; JSON Lines has one object on each line")
+    return record if isinstance(record, dict) else Bad(NO_OBJECT)
 
 
 def _text(content: bytes) -> tuple[int, Any]:
-    if b"\x00" in content:  # what a download leaves that reserved its place and broke off
-        return content.count(b"\n", 0, content.index(0)) + 1, Bad(f"a zero byte (byte {content.index(0) + 1})")
     try:
-        return 1, content.decode("utf-8")
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        return line, Bad(f"not UTF-8 (byte {error.start + 1} of the file); convert it")
+        return 1, "".join(decoded([content]))
+    except Flaw as flaw:
+        return 1 + flaw.line, Bad(str(flaw))
 
 
 def _document(record: Any, block: Block, number: int, reading: Reading) -> Document:
@@ -81,9 +81,9 @@ def _document(record: Any, block: Block, number: int, reading: Reading) -> Docum
     if isinstance(record, tuple):  # pieces, which have been checked
         pieces = tuple(map(Piece, record))
         return Document(block.name, number, view=pieces, part=block.part, begins=block.begins)
-    value = _value(record, reading.fields) if isinstance(record, dict) else record
-    part = block.part if reading.by is None else _part(record, reading.by)
-    document = Document(block.name, number, **_text_or_messages(value, reading.field), part=part)
+    value = value_of(record, reading.fields) if isinstance(record, dict) else record
+    part = block.part if reading.by is None else part_of(record, reading.by)
+    document = Document(block.name, number, **text_or_messages(value, reading.field), part=part)
     if reading.view is not None:
         document = replace(document, view=reading.view(document))
     for text in document.texts() if document.view is None else [piece.text for piece in document.view]:
@@ -91,7 +91,8 @@ def _document(record: Any, block: Block, number: int, reading: Reading) -> Docum
     return document
 
 
-def _value(record: dict[str, Any], fields: tuple[str, ...]) -> Any:
+def value_of(record: dict[str, Any], fields: tuple[str, ...]) -> Any:
+    """The first of the fields that is there; raises ``ValueError`` where none is."""
     for name in fields:
         if record.get(name) is not None:
             return record[name]
@@ -100,26 +101,24 @@ def _value(record: dict[str, Any], fields: tuple[str, ...]) -> Any:
     raise ValueError(f"no field {fields[0]!r}; it has {', '.join(record) or 'none'}; name one with --field")
 
 
-def _part(record: Any, by: str) -> str:
+def part_of(record: Any, by: str) -> str:
+    """The part that the record counts for by its field ``by``; raises ``ValueError`` where that names none."""
     if not isinstance(record, dict):
         raise ValueError(f"is a text, which has no field {by!r} for --by")
     if by not in record:
         raise ValueError(f"no field {by!r} for --by; it has {', '.join(record)}")
-    return part_name(record[by], by)
-
-
-def part_name(value: Any, by: str) -> str:
-    """The part that a field's value names; raises ``ValueError`` where it names none."""
+    value = record[by]
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         raise ValueError(f"field {by!r} is a {type(value).__name__}, not a text or a number that names a part")
     name = str(value)
     name.encode()
     if not name.strip() or len(name) > NAME or not name.isprintable():
-        raise ValueError(f"field {by!r} is no name of a part: 1 to {NAME} printable characters")
+        raise ValueError(f"field {by!r} names no part: that takes 1 to {NAME} printable characters")
     return name
 
 
-def _text_or_messages(value: Any, field: str) -> dict[str, Any]:
+def text_or_messages(value: Any, field: str) -> dict[str, Any]:
+    """A field's value as what a ``Document`` holds; raises ``ValueError`` where it is neither."""
     if isinstance(value, str):
         return {"text": value}
     if isinstance(value, list):
@@ -128,18 +127,20 @@ def _text_or_messages(value: Any, field: str) -> dict[str, Any]:
 
 
 def _bad(block: Block, number: int, reason: str) -> Bad:
-    unit = "row" if block.kind == "rows" else "line"
-    before = _lines_before(block.file, block.since) if block.since else 0
-    return Bad(f"{block.name}, {unit} {number + before}: {reason}")
+    place = f"{'row' if block.kind == 'rows' else 'line'} {number}"
+    if block.since:
+        try:
+            place = f"line {number + _lines_before(block.file, block.since)}"
+        except (UserError, OSError):
+            place = f"line {number} behind byte {block.since:,}"
+    return Bad(f"{block.name}, {place}: {reason}")
 
 
 @lru_cache(64)
 def _lines_before(file: File, end: int) -> int:
-    """Lines that begin before the byte ``end``: counted only when a bad one must be told of."""
-    lines, left = 0, end
+    """Lines that begin before the byte ``end``: counted only when a bad one behind it is told of."""
+    lines, left, chunk = 0, end, b""
     with file.open() as stream:
         while left and (chunk := stream.read(min(CHUNK, left))):
             lines, left = lines + chunk.count(b"\n"), left - len(chunk)
-        if left == 0 and not chunk.endswith(b"\n"):  # the line that holds that byte belongs to the shard before
-            lines += 1
-    return lines
+    return lines + (not chunk.endswith(b"\n"))  # the line that holds that byte belongs to the shard before

@@ -1,0 +1,169 @@
+"""Files in shards and blocks: every record in exactly one, in order, from any mark on."""
+
+import gzip
+import json
+import lzma
+import pickle
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import zstandard
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from frspec.text.bad import Bad
+from frspec.text.blocks import Block, Mark, blocks, documents_of
+from frspec.text.reading import Reading, find_sources
+from frspec.text.shards import Shard, split
+
+quick = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+START, PLAIN = Mark(), Reading()
+PACK = {"": bytes, ".gz": gzip.compress, ".xz": lzma.compress, ".zst": zstandard.compress}
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """Chunks, blocks and long records of a few bytes."""
+    sizes(monkeypatch, 16, 64, 128)
+    return monkeypatch
+
+
+def sizes(patch: pytest.MonkeyPatch, chunk: int, block: int, long: int) -> None:
+    patch.setattr("frspec.text.packed.CHUNK", chunk)
+    for name in ("lines", "long", "parquet"):
+        patch.setattr(f"frspec.text.{name}.BLOCK", block)
+    for name in ("lines", "whole"):
+        patch.setattr(f"frspec.text.{name}.LONG", long)
+
+
+def cut(texts: Iterable[str]) -> Iterator[str]:
+    """In parts of 11 characters, having read ahead as a cutter that needs to see more does."""
+    held = ""
+    for text in texts:
+        held += text
+        while len(held) > 33:
+            yield held[:11]
+            held = held[11:]
+    yield held
+
+
+def read(shard: Shard, after: Mark = START, reading: Reading = PLAIN) -> list[Block]:
+    """Its blocks, each of which has been to another process and back."""
+    return [pickle.loads(pickle.dumps(block)) for block in blocks(shard, reading, cut, after)]
+
+
+def told(found: Iterable[Block], reading: Reading = PLAIN) -> list[Any]:
+    """The texts in the blocks, those in pieces joined, and what is said of bad records."""
+    texts = list[Any]()
+    for block in found:
+        for document in documents_of(block, reading):
+            if isinstance(document, Bad):
+                texts.append(document)
+            elif document.begins:
+                texts.append("".join(piece.text for piece in document.pieces()))
+            else:
+                texts[-1:] = [(texts[-1] if texts else "") + "".join(piece.text for piece in document.pieces())]
+    return texts
+
+
+LINE = st.one_of(
+    st.builds(lambda text: json.dumps({"id": 1, "text": text}).encode(), st.text(max_size=40)),
+    st.builds(lambda text: json.dumps({"text": text}, ensure_ascii=False).encode(), st.text(max_size=300)),
+    st.sampled_from([b"", b" ", b"\r", b'{"text": 1}', b'{"text": "a"', b"\xff", b'{"text": "z"}\r']),
+)
+
+
+def expected(content: bytes, name: str) -> list[Any]:
+    """What the lines hold, by the standard library, and which are bad."""
+    found = list[Any]()
+    for number, line in enumerate(content.split(b"\n"), 1):
+        if line.strip():
+            try:
+                text = json.loads(line.decode())["text"]
+                found.append(text if isinstance(text, str) else f"{name}, line {number}:")
+            except ValueError:
+                found.append(f"{name}, line {number}:")
+    return found
+
+
+def same(found: list[Any], wanted: list[Any]) -> bool:
+    """Texts are equal; of bad records the place is."""
+    return len(found) == len(wanted) and all(
+        is_.reason.startswith(was) if isinstance(is_, Bad) else is_ == was
+        for is_, was in zip(found, wanted, strict=True)
+    )
+
+
+@quick
+@given(
+    lines=st.lists(LINE, min_size=1, max_size=12),
+    ends=st.booleans(),
+    size=st.integers(1, 500),
+    chunk=st.integers(1, 90),
+    long=st.integers(1, 400),
+)
+def test_every_line_is_in_one_shard(
+    tmp_path: Path, lines: list[bytes], ends: bool, size: int, chunk: int, long: int
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        sizes(patch, chunk, 2 * chunk, long)
+        content = b"\n".join([b"{}", *lines]) + b"\n" * ends
+        path = tmp_path / "a.jsonl"
+        path.write_bytes(content)
+        shards = split(find_sources([path]), size)
+        assert len(shards) == -(-len(content) // size)
+        assert sum(shard.size for shard in shards) == len(content)
+        shards = pickle.loads(pickle.dumps(shards))
+        wanted = [f"{path}, line 1:", *expected(b"\n".join([b"", *lines]), str(path))]
+        assert same([text for shard in shards for text in told(read(shard))], wanted)
+
+
+def files(folder: Path) -> list[Path]:
+    """Texts and bad records, short and long, in every format."""
+    texts = ["one", "", "zwei\nZeilen" * 30, "\U0001f999" * 50, "x" * 500, *(f"text {n}" for n in range(40))]
+    lines = b"".join(json.dumps({"id": n, "text": text, "n": [n]}).encode() + b"\n" for n, text in enumerate(texts))
+    bad = lines[:700] + b'\n{"text": 1}\n{"text": "' + b"y" * 300 + b'\n{"text": "' + b"\\ud800" * 60 + b'"}\n' + lines
+    for suffix, pack in PACK.items():
+        (folder / f"good.jsonl{suffix}").write_bytes(pack(lines))
+        (folder / f"bad.jsonl{suffix}").write_bytes(pack(bad))
+        (folder / f"long.txt{suffix}").write_bytes(pack("\n".join(texts).encode()))
+        (folder / f"bad.txt{suffix}").write_bytes(pack("\n".join(texts).encode() + b"\xff"))
+        (folder / f"mark.md{suffix}").write_bytes(pack("\ufeffshort é".encode()))
+        (folder / f"mark.jsonl{suffix}").write_bytes(pack("\ufeff".encode() + lines))
+    pq.write_table(pa.table({"text": texts, "n": range(len(texts))}), folder / "a.parquet", row_group_size=7)
+    return sorted(folder.iterdir())
+
+
+@pytest.mark.usefixtures("small")
+@pytest.mark.parametrize("skip_bad", [False, True])
+def test_reading_goes_on_behind_any_block(tmp_path: Path, skip_bad: bool) -> None:
+    reading = Reading(skip_bad=skip_bad)
+    for path in files(tmp_path):
+        for shard in split(find_sources([path], reading), 400):
+            found = read(shard, reading=reading)
+            whole = told(found, reading)
+            for place, block in enumerate(found, 1):
+                rest = read(shard, block.after, reading)
+                texts = told(found[:place] + rest, reading)
+                assert texts == whole, (path, place)
+                assert found[place - 1].raw <= max(shard.size, path.stat().st_size)
+            assert not found or found[-1].raw > 0
+
+
+@pytest.mark.usefixtures("small")
+def test_shards_and_pieces_give_what_is_in_the_file(tmp_path: Path) -> None:
+    for path in files(tmp_path):
+        shards = split(find_sources([path]), 300)
+        apart = [text for shard in shards for text in told(read(shard, reading=Reading(skip_bad=True)))]
+        (whole,) = split(find_sources([path]))
+        uncut = told(blocks(whole, Reading()))
+        assert len(apart) == len(uncut) > 0
+        assert all(
+            one == other or one.reason.split(":")[0] == other.reason.split(":")[0]
+            for one, other in zip(apart, uncut, strict=True)
+        ), path
+        assert len(shards) > 1 or path.suffix not in (".jsonl", ".parquet")
