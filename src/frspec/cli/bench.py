@@ -39,7 +39,7 @@ DRAFT_TYPES = {"none": None, "int8": "int8"}
     help="A drafter to compare; may be repeated. If left out: for demo ngram and its own head, else none.",
 )
 @click.option(
-    "--draft-vocab", metavar="N,SHARE,full,auto", help=f"Sizes to compare; full, or for demo's own {OWN_SIZES}."
+    "--draft-vocab", metavar="N|SHARE[@PART],full,auto", help=f"Sizes to compare; full, or for demo's own {OWN_SIZES}."
 )
 @click.option("--ranking", metavar="FILE", help="Ranking that the sizes are taken from.")
 @click.option(

@@ -34,7 +34,7 @@ PICTURES = ("curve", "grid")
 )
 @click.option(
     "--draft-vocab",
-    metavar="N,SHARE,full,auto",
+    metavar="N|SHARE[@PART],full,auto",
     help="Sizes to compare; if left out: auto, full, a quarter, and where the ranking's curve covers 90 to 99.5 %.",
 )
 @click.option("--shapes", default=SHAPES, show_default=True, metavar="SHAPE,...", help="Drafts to compare.")
