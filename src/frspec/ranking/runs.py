@@ -19,6 +19,7 @@ import numpy.typing as npt
 from frspec.errors import UserError
 from frspec.ranking.ranking import Ids
 from frspec.text.blocks import blocks
+from frspec.text.cutting import Cutter
 from frspec.text.document import Document, Piece
 from frspec.text.reading import Sources
 from frspec.text.records import documents_of
@@ -63,19 +64,19 @@ def read_samples(tokenizer: Tokenizer, sources: Sources, tokens: Mapping[str, in
     present = {part: count for part, count in tokens.items() if count}
     budget = max(1, TOKENS // max(1, len(present)))
     gathered = {part: _Gathered(tokenizer, max(1, round(count / budget))) for part, count in present.items()}
-    for document in _documents(sources):
+    for document in _documents(tokenizer, sources):
         if document.part in gathered:
             for piece in _windows(document):
                 gathered[document.part].offer(piece)
     return {part: each.sample() for part, each in gathered.items()}
 
 
-def _documents(sources: Sources) -> Iterator[Document]:
-    """All that can be read; what cannot was spoken of when it was counted."""
-    reading = sources.reading
+def _documents(tokenizer: Tokenizer, sources: Sources) -> Iterator[Document]:
+    """All that can be read, long ones in parts; what cannot be read was spoken of when it was counted."""
+    reading, cut = sources.reading, Cutter(tokenizer).cut
     for shard in split(sources):
         try:
-            for block in blocks(shard, reading):
+            for block in blocks(shard, reading, cut):
                 yield from (found for found in documents_of(block, reading) if isinstance(found, Document))
         except Unreachable:
             raise
