@@ -34,8 +34,9 @@ LOGGED = 10  # prompts left out that are named; the rest are counted
 @click.command()
 @click.option("--from-model", "model", required=True, metavar="MODEL",
               help="Who writes: checkpoint folder, hub id, or demo.")  # fmt: skip
-@click.option("--prompts", "sources", multiple=True, required=True, metavar="SOURCE",
-              help="Prompts, or a suite, as frspec bench takes; may be repeated.")  # fmt: skip
+@click.option("--prompts", multiple=True, required=True, metavar="SOURCE...",
+              help="Prompts, or a suite, as frspec bench takes; several may follow.")  # fmt: skip
+@click.argument("more", nargs=-1, metavar="[SOURCE]...")
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="The ranking to write.")
 @click.option("--keep-answers", type=click.Path(path_type=Path), metavar="FILE",
               help="Write prompts and answers too, as JSON Lines that frspec train reads.")  # fmt: skip
@@ -58,7 +59,8 @@ LOGGED = 10  # prompts left out that are named; the rest are counted
 @model_options
 def model(
     model: str,
-    sources: tuple[str, ...],
+    prompts: tuple[str, ...],
+    more: tuple[str, ...],
     output: Path,
     keep_answers: Path | None,
     skip_bad: bool,
@@ -67,7 +69,7 @@ def model(
     restart: bool,
     **options: Any,
 ) -> None:
-    """Have MODEL answer prompts, and rank the tokens it wrote: what a draft will have to guess.
+    """Have MODEL answer the prompts in SOURCEs, and rank the tokens it wrote: what a draft will have to guess.
 
     Each answer is kept in FILE.answers beside the output as soon as it is whole; the same command goes on after an
     interruption, with the same answers, and removes it at the end.
@@ -78,6 +80,7 @@ def model(
     from frspec.ranking.formats import check_ranking_name
     from frspec.train.answers import AnswerJournal
 
+    sources = [*prompts, *more]
     check_ranking_name(output)
     for place in filter(None, (output, keep_answers)):
         check_place(place)
@@ -96,7 +99,7 @@ def model(
         seconds = time.perf_counter() - started
         if keep_answers is not None:
             _keep(keep_answers, talks, answers)
-        facts = {"model": model, "sources": list(sources), **asked, "skipped": len(left_out or ())}
+        facts = {"model": model, "sources": sources, **asked, "skipped": len(left_out or ())}
         ranking = _rank(llm, answers, facts)
         ranking.save(output)
     _tell(output, ranking, left_out or (), llm.engine.scheduler.counts.generated_tokens / seconds)
