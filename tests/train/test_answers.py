@@ -32,7 +32,7 @@ def test_a_journal_that_is_cut_anywhere_keeps_its_whole_lines(tmp_path: Path) ->
         path.write_bytes(content[:size])
         whole = max(0, content[:size].count(b"\n") - 1)
         journal = AnswerJournal(path, SETTINGS)
-        assert journal.known == ANSWERS[:whole]
+        assert list(journal.known.values()) == ANSWERS[:whole]
         for answer in ANSWERS[whole:]:
             journal.add(answer)
         assert path.read_bytes() == content
@@ -65,7 +65,8 @@ def test_other_settings_are_refused_by_name(change: dict[str, object], named: st
 
 def test_the_same_model_on_another_machine_is_the_same(tmp_path: Path) -> None:
     written(tmp_path / "r.answers")
-    assert AnswerJournal(tmp_path / "r.answers", {**SETTINGS, "the model": [0.5001, -1.2501]}).known == ANSWERS
+    same = AnswerJournal(tmp_path / "r.answers", {**SETTINGS, "the model": [0.5001, -1.2501]})
+    assert list(same.known.values()) == ANSWERS
 
 
 def test_another_program_version_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -85,6 +86,13 @@ def test_a_damaged_line_is_named(line: bytes, tmp_path: Path) -> None:
         AnswerJournal(tmp_path / "r.answers", SETTINGS)
     (tmp_path / "r.answers").write_bytes(line + b"\n")
     with pytest.raises(UserError, match="is no journal of answers"):
+        AnswerJournal(tmp_path / "r.answers", SETTINGS)
+
+
+def test_an_answer_counts_once(tmp_path: Path) -> None:
+    head, first, _ = written(tmp_path / "r.answers").splitlines(keepends=True)
+    (tmp_path / "r.answers").write_bytes(head + first + first)
+    with pytest.raises(UserError, match=r"line 3 .*two runs at a time"):
         AnswerJournal(tmp_path / "r.answers", SETTINGS)
 
 

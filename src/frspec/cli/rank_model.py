@@ -142,13 +142,13 @@ def _write(llm: LLM, talks: Sequence[Talk], params: SamplingParams, seed: int, j
     from frspec.engine.progress import follow
     from frspec.engine.writing import write_answers
 
-    answers = list(journal.known)
+    answers = list(journal.known.values())
     if answers:
         click.echo(f"going on behind the {len(answers):,} answers in {journal.path}", err=True)
     try:
         with follow(sum(talk.turns for talk in talks), wanted=True) as progress:
             progress(len(answers), 0)
-            for answer in write_answers(llm, talks, params, seed, journal.known):
+            for answer in write_answers(llm, talks, params, seed, journal.known.values()):
                 journal.add(answer)
                 answers.append(answer)
                 progress(len(answers), llm.engine.scheduler.counts.generated_tokens)

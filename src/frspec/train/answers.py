@@ -26,7 +26,8 @@ from frspec.train.state import first_difference
 class AnswerJournal:
     """The file at ``path``, for answers under ``settings`` (JSON, under the names that a user knows them by).
 
-    ``known``: the answers that an interrupted run left there. In a ``with`` block, whose end removes the file.
+    ``known``: the answers that an interrupted run left there, by talk and turn. The end of a ``with`` block that
+    nothing went wrong in removes the file.
 
     Raises:
         UserError: when the file is of another program version or other settings, no journal or a damaged one, or cannot
@@ -36,7 +37,7 @@ class AnswerJournal:
     def __init__(self, path: Path, settings: Mapping[str, Any]) -> None:
         self.path = path
         self._head = {"program": provenance()["program"], "settings": json.loads(json.dumps(settings))}
-        self.known: list[Answer] = []
+        self.known: dict[tuple[int, int], Answer] = {}
         check_place(path)
         try:
             whole = self._read() if path.exists() else 0
@@ -87,11 +88,14 @@ class AnswerJournal:
                     if number == 1:
                         self._check(record["program"], record["settings"])
                     else:
-                        ids = array("i", record["ids"])
-                        self.known.append(Answer(int(record["talk"]), int(record["turn"]), ids, str(record["reason"])))
+                        self._take(_answer(record))
                 except (ValueError, KeyError, TypeError, OverflowError) as error:
-                    raise self._refusal(f"is no journal of answers, or damaged in line {number}") from error
+                    raise self._refusal(f"is no journal of answers, or damaged in line {number} ({error!r})") from error
         return whole
+
+    def _take(self, answer: Answer) -> None:
+        if self.known.setdefault((answer.talk, answer.turn), answer) is not answer:
+            raise ValueError("an answer that is there already; were there two runs at a time?")
 
     def _check(self, program: str, settings: Mapping[str, Any]) -> None:
         if program != self._head["program"]:
@@ -101,6 +105,10 @@ class AnswerJournal:
 
     def _refusal(self, why: str) -> UserError:
         return UserError(f"{self.path} {why}; give what it was begun with, or --restart to write everything again")
+
+
+def _answer(record: Mapping[str, Any]) -> Answer:
+    return Answer(int(record["talk"]), int(record["turn"]), array("i", record["ids"]), str(record["reason"]))
 
 
 def count_answers(answers: Iterable[Answer], vocab_size: int) -> Ids:
