@@ -99,6 +99,7 @@ def test_refuses(ranking: Path, tmp_path: Path) -> None:
     torch.save({7: 5, 200_000: 9}, tmp_path / "other.pt")
     there = sorted(tmp_path.iterdir())
     assert run(ranking, "-o", tmp_path / "a.txt", "--size", "many").exit_code == 2
+    assert run(ranking, "-o", tmp_path / "t2d.npy", "--vocab-size", str(10**12)).exit_code == 2
     for words, match in (
         ([ranking, "-o", tmp_path / "a.csv"], "what kind of id list"),
         ([ranking, "-o", tmp_path / "a.npy"], "or pass --to"),
@@ -109,6 +110,11 @@ def test_refuses(ranking: Path, tmp_path: Path) -> None:
         ([ranking, "-o", tmp_path / "d2t.pt", "--to", "token-map"], "named like d2t"),
         ([ranking, "-o", tmp_path / "t2d.npy"], "--vocab-size"),
         ([ranking, "-o", tmp_path / "t2d.npy", "--vocab-size", "3"], "the id 3 is outside a vocabulary of 3"),
+        (
+            [tmp_path / "ids.json", "-o", tmp_path / "a.txt", "--vocab-size", "5"],
+            "the id 5 is outside a vocabulary of 5",
+        ),
+        ([tmp_path / "ids.json", "-o", tmp_path / "d2t.npy", "--vocab-size", "4"], "the id 5 is outside"),
         ([ranking, "-o", tmp_path / "a.ranking", "--tokenizer", "demo"], "another tokenizer"),
         ([tmp_path / "ids.json", "-o", tmp_path / "token_freq.pt"], "has none"),
         ([tmp_path / "ids.json", "-o", tmp_path / "a.ranking"], "no counts to save"),

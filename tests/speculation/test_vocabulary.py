@@ -76,12 +76,23 @@ def test_ids_that_the_target_cannot_emit_are_left_out() -> None:
     assert build(4, size=6, always=(7,)) == [2, 5, 0]
 
 
+def test_ids_that_never_occurred_may_lie_beyond_the_head() -> None:
+    unseen = Ranking(np.arange(9), np.array([9, 8, 7, 6, 5, 4, 3, 2, 0]), None)
+    assert build(2, unseen) == [6, 0, 1]
+
+
 def test_rows_follow_the_ids() -> None:
     weight = torch.randn(8, 3)
     vocabulary = DraftVocabulary(torch.tensor([6, 2, 5]), 8)
     assert torch.equal(vocabulary.rows(weight), weight[[6, 2, 5]])
     assert DraftVocabulary.whole(8).rows(weight) is weight
     assert torch.equal(DraftVocabulary.whole(6).rows(weight), weight[:6])
+
+
+def counts(size: int) -> Ranking:
+    """Another program's, which say no tokenizer; the last id occurred once."""
+    ranking = Ranking.from_counts([*range(10, 10 + size - 1), 1], "")
+    return Ranking(ranking.ids, ranking.counts, None)
 
 
 @pytest.mark.parametrize(
@@ -102,6 +113,8 @@ def test_rows_follow_the_ids() -> None:
         ("no/such/file", None, "no/such/file"),
         (0.5, Ranking(np.array([1, 2]), None, None), "no counts"),
         (None, Ranking(np.array([1, 8]), None, None), "token 8"),
+        (1, Ranking(np.array([1, 8]), None, None), "token 8"),  # of another tokenizer, whatever part is taken
+        (2, counts(9), "token 8"),
     ],
 )
 def test_what_does_not_fit_is_refused(spec: Spec, ranking: Ranking | None, message: str) -> None:

@@ -31,8 +31,8 @@ def _size(ctx: click.Context, param: click.Parameter, value: str | None) -> Size
 @click.option("--from", "source_format", type=FORMATS, help="RANKING's format; by its content otherwise.")
 @click.option("--size", callback=_size, metavar="N|SHARE[@PART]",
               help="How many ids, or the share to cover; all by default.")  # fmt: skip
-@click.option("--vocab-size", type=click.IntRange(min=1),
-              help="For t2d and eagle3: vocab_size in the target's config.json.")  # fmt: skip
+@click.option("--vocab-size", type=click.IntRange(1, 1 << 24),
+              help="vocab_size in the target's config.json: the length of t2d and eagle3.")  # fmt: skip
 @click.option("--tokenizer", help="Whose the counts of a token-freq are: checkpoint folder, hub id or file.")
 def convert(
     ranking: str,

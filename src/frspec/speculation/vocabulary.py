@@ -35,11 +35,7 @@ class DraftVocabulary:
         if len(ids) == 0:
             raise UserError("a draft vocabulary needs at least one token id; use a larger size")
         if int(ids.min()) < 0 or int(ids.max()) >= vocab_size:
-            outside = int(ids.max()) if int(ids.max()) >= vocab_size else int(ids.min())
-            raise UserError(
-                f"the draft vocabulary names token {outside}, but the target's head has {vocab_size} rows; "
-                "use a ranking made for this model's tokenizer"
-            )
+            raise _outside(int(ids.max()) if int(ids.max()) >= vocab_size else int(ids.min()), vocab_size)
         if len(set(ids.tolist())) != len(ids):
             raise UserError("the draft vocabulary names a token twice; each id may stand in it once")
         self.ids, self.vocab_size = ids, vocab_size
@@ -81,12 +77,21 @@ class DraftVocabulary:
             raise UserError(f"draft_vocab={spec} needs a ranking to choose from; pass ranking=FILE (see frspec rank)")
         if fingerprint is not None:
             ranking.check_fingerprint(fingerprint)
+        if ranking.fingerprint is None and (last := _last(ranking)) >= vocab_size:
+            raise _outside(last, vocab_size)  # of another tokenizer, though the most frequent ids may not show it
         chosen = _choose(ranking, size, vocab_size)
         first = torch.tensor(sorted({i for i in always if 0 <= i < vocab_size}), dtype=torch.int64)
         rest = chosen[~torch.isin(chosen, first)]
         if ranking.fingerprint is not None:  # ids of the same tokenizer that this head cannot emit
             rest = rest[rest < vocab_size]
         return cls(torch.cat([first, rest]), vocab_size)
+
+
+def _outside(token: int, vocab_size: int) -> UserError:
+    return UserError(
+        f"the draft vocabulary names token {token}, but the target's head has {vocab_size} rows; "
+        "use a ranking made for this model's tokenizer"
+    )
 
 
 def take_part(spec: Spec, ranking: Ranking | None) -> tuple[Spec, Ranking | None]:
@@ -123,6 +128,12 @@ def _from_ids(ids: Sequence[int]) -> Ranking:
     if not all(isinstance(token, Integral) for token in ids):
         raise UserError("draft_vocab is a list, but not of whole numbers; give token ids, or a size, or a ranking")
     return Ranking(np.asarray(ids, dtype=np.int64), None, None)
+
+
+def _last(ranking: Ranking) -> int:
+    """The largest id that occurred, or that is named."""
+    ids = ranking.ids if ranking.counts is None else ranking.ids[ranking.counts > 0]
+    return int(ids.max(initial=-1))
 
 
 def _choose(ranking: Ranking, size: int | float | str | None, vocab_size: int) -> Tensor:

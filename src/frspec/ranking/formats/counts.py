@@ -15,9 +15,7 @@ from frspec.errors import UserError
 from frspec.ranking.formats.containers import Held, write_torch
 from frspec.ranking.formats.lists import whole_numbers
 from frspec.ranking.ranking import Ids, Ranking
-
-LARGEST = 2**24
-"""No vocabulary is larger; a greater id is damage, and would make an array that long."""
+from frspec.text.tokenizer import LARGEST
 
 
 def read_counts(held: Held) -> Ranking:
@@ -38,7 +36,7 @@ def _by_id(value: Any, path: Path) -> Ids:
         return whole_numbers(value, path)
     if not is_counts(value):
         raise UserError(f"{path} holds no counts by token id; speculators' token_freq.pt is a dict of whole numbers")
-    if min(value) < 0 or max(value) >= LARGEST:
+    if min(value) < 0 or max(value) >= LARGEST:  # damage, and would make an array that long
         raise UserError(f"{path} counts token {min(value) if min(value) < 0 else max(value)}, which no vocabulary has")
     by_id = np.zeros(max(value) + 1, dtype=np.int64)
     try:

@@ -88,8 +88,8 @@ def write_source(source: Source, ids: Ids, path: Path, name: str) -> list[str]:
     """Write ``ids``, a prefix of the source's, as the format ``name``; returns what is lost, in words.
 
     Raises:
-        UserError: when the format needs what the source does not have, the name says another format, or the place
-            cannot be written.
+        UserError: when the format needs what the source does not have, an id is beyond the target's head, the name
+            says another format, or the place cannot be written.
     """
     format = FORMATS[name]
     if format.endings and path.suffix not in format.endings:
@@ -97,6 +97,10 @@ def write_source(source: Source, ids: Ids, path: Path, name: str) -> list[str]:
     named = next((other for beginning, other in NAMED.items() if path.name.startswith(beginning)), name)
     if named != name and {named, name} <= set(NAMED.values()):
         raise UserError(f"{path} is to be {name} but is named like {named}, which it would be taken for; rename it")
+    if source.vocab_size is not None and ids.max() >= source.vocab_size:
+        raise UserError(
+            f"the id {ids.max()} is outside a vocabulary of {source.vocab_size}; is it another tokenizer's?"
+        )
     format.write(source, ids, path)
     return _lost(source, ids, format)
 
