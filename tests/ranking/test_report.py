@@ -170,7 +170,7 @@ def test_stop_and_control_tokens(folder: Path, ranking: Ranking, tokenizer: Toke
     assert {control.id for control in found.controls} == {3, *tokenizer.control_ids()}
     counts = dict(zip(ranking.ids.tolist(), ranking.counts.tolist(), strict=True))  # type: ignore[union-attr]
     for control in found.controls:
-        assert control.count == counts[control.id]
+        assert control.share == pytest.approx(counts[control.id] / sum(counts.values()))
         assert control.position is not None
         assert ranking.ids[control.position - 1] == control.id
 
@@ -182,7 +182,7 @@ def test_an_id_list(folder: Path, ranking: Ranking, tokenizer: Tokenizer) -> Non
     assert found.question.size == 1000
     assert found.frequencies is None
     assert found.whole.needed[-1].size is None
-    assert all(control.count is None for control in found.controls)
+    assert all(control.share is None for control in found.controls)
     whole = measure(ranking, tokenizer, str(folder), sizes=(10, 1000))
     assert found.whole.coverage == whole.whole.coverage[:2]
 

@@ -146,6 +146,8 @@ def _sources(tokenizer: Tokenizer, asked: Sequence[str], reading: Mapping[str, A
 
 def _measure(file: str, reporter: Reporter, sources: Sources, workers: int | None) -> Report:
     """Count the sources, draw samples of them, and put the question."""
+    from rich.console import Console
+
     from frspec.artifacts import provenance
     from frspec.ranking.job import Plan, count_sources
     from frspec.ranking.runs import read_samples
@@ -153,7 +155,8 @@ def _measure(file: str, reporter: Reporter, sources: Sources, workers: int | Non
     ranking, tokenizer, view = reporter.ranking, reporter.tokenizer, sources.reading.view
     with display() as progress:
         counts = count_sources(tokenizer, sources, Plan(workers), progress)
-    samples = read_samples(tokenizer, sources, {name: part.tokens for name, part in counts.parts.items()})
+    with Console(stderr=True).status("reading again for a sample"):
+        samples = read_samples(tokenizer, sources, {name: part.tokens for name, part in counts.parts.items()})
     about = {
         "file": file,
         "ids": len(ranking),

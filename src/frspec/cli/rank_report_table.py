@@ -86,8 +86,17 @@ def _print_tokens(console: Console, report: Report) -> None:
         _table(
             console,
             "Always in: stop and control tokens",
-            ("", "id", "place in the ranking", "times counted in it", "times in these texts"),
-            [[t.token, str(t.id), number(t.position), number(t.count), number(t.seen)] for t in report.controls],
+            ("", "id", "place in the ranking", "share of its corpus", "times in these texts"),
+            [
+                [
+                    t.token,
+                    str(t.id),
+                    number(t.position),
+                    number(None) if t.share is None else percent(t.share, 3),
+                    number(t.seen),
+                ]
+                for t in report.controls
+            ],
         )
 
 

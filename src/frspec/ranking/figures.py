@@ -105,13 +105,13 @@ class Text:
 
 @dataclass(frozen=True)
 class Control:
-    """An id that speculation puts into every draft vocabulary; ``count`` in the ranking's own corpus, if it has counts,
-    and ``seen`` in the texts."""
+    """An id that speculation puts into every draft vocabulary. ``share``: of the ranking's own corpus, where it has
+    counts; ``seen``: how often it occurs in the texts."""
 
     id: int
     token: str
     position: int | None
-    count: int | None
+    share: float | None
     seen: int
 
 

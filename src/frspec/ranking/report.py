@@ -150,17 +150,18 @@ class Reporter:
         )
 
     def _controls(self, seen: Ids) -> tuple[Control, ...]:
-        counts, positions = self.ranking.counts, self.order.positions()
+        positions = self.order.positions()
         return tuple(
-            Control(
-                id,
-                self._readable(id),
-                int(positions[id]) or None,
-                int(counts[positions[id] - 1]) if counts is not None and positions[id] else None,
-                int(seen[id]),
-            )
+            Control(id, self._readable(id), int(positions[id]) or None, self._share(int(positions[id])), int(seen[id]))
             for id in self.order.always.tolist()
         )
+
+    def _share(self, position: int) -> float | None:
+        """Of the ranking's own corpus, what the id at that place makes up; None where that is not known."""
+        counts = self.ranking.counts
+        if counts is None or not position:
+            return None
+        return float(counts[position - 1] / max(1, counts.sum()))
 
     def _matrix(self, texts: Sequence[tuple[str, Part]]) -> Matrix | None:
         if not self.ranking.parts:

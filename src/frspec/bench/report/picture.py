@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-BLACK = "#000000"
-TONES = (BLACK, *(tone for tone in CYCLE if tone != BLACK), GREY)
+BLACK, BROWN = "#000000", "#7a4b2a"
+TONES = (BLACK, *(tone for tone in CYCLE if tone != BLACK), BROWN, GREY)
 """Of everything read, of the first texts, of all further ones."""
 
 
@@ -40,7 +40,8 @@ def draw(report: Report) -> Figure:
     left, right = blocks[0].subplots(1, 2, width_ratios=[3, 2])
     _coverage(left, report)
     _frequencies(right, report)
-    blocks[0].legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=8, fontsize=8)
+    lines, names = left.get_legend_handles_labels()
+    blocks[0].legend(lines, names, loc="outside lower center", ncols=min(len(names), 10), fontsize=8)
     at = next(at for at in report.whole.coverage if at.size == report.question.size)
     words = f"{_plain(report.about['file'])}: {at.size:,} ids cover {percent(at.share)}"
     figure.suptitle(f"{words} (the best possible {percent(at.best)})", x=0.01, ha="left", fontweight="bold")
