@@ -33,7 +33,8 @@ def test_a_size_a_share_or_everything() -> None:
 
 
 def test_a_part_of_a_ranking() -> None:
-    assert build("3@de", LANGUAGES) == [6, 1, 4, 2], "behind what German has comes what all have most of"
+    assert build("3@de", LANGUAGES) == [6, 1, 4, 0], "behind what German has, the earliest id and English in turns"
+    assert build("4@de", LANGUAGES) == [6, 1, 4, 0, 2]
     assert build("0.5@de", LANGUAGES) == [6, 1]
     assert build("@de", LANGUAGES) == [6, 1, 4]  # a quarter, as without a size
     assert build("3@en", LANGUAGES) == build(3) == [6, 2, 5, 7]

@@ -60,6 +60,8 @@ def _about(ranking: Ranking) -> dict[str, Any]:
 
 def _parts(ranking: Ranking) -> list[dict[str, Any]]:
     """Of each part: its tokens, what it makes up of the whole, and how the whole's prefixes and its own serve it."""
+    from frspec.ranking.ranking import Ranking
+
     tokens = {name: int(counts.sum()) for name, counts in ranking.parts.items()}
     weights = ranking.weights or {name: count / sum(tokens.values()) for name, count in tokens.items()}
     rows = list[dict[str, Any]]()
@@ -70,7 +72,7 @@ def _parts(ranking: Ranking) -> list[dict[str, Any]]:
             inside = [
                 {"size": n, "share": int(counts[ranking.prefix(n)].sum()) / tokens[name]} for n in _sizes(ranking)
             ]
-            row |= {"size": len(ranking.part(name).covering(MOST)), "covered": inside}
+            row |= {"size": len(Ranking.from_counts(counts, "").covering(MOST)), "covered": inside}
         rows.append(row)
     return rows
 

@@ -1,4 +1,4 @@
-"""Several parts' counts made one: added up, or each with a weight of its own.
+"""Several parts' counts made one: added up, or each with a weight of its own; and what parts know of each other.
 
 Knows: sums and shares. Does not know: order, files, whose the counts are.
 """
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 UNIT = 10**12
 """What the counts of a weighted mixture add up to, but for rounding: they are shares, in so many parts of the whole."""
+GRAIN = 10**9
+"""The same for what parts have in common, where sums of products have to stay within 64 bits."""
+MILLION = 10**6
 
 
 def mixture(parts: Mapping[str, Ids], weights: Mapping[str, float] | None) -> Ids:
@@ -47,3 +50,31 @@ def normalised(weights: Mapping[str, float]) -> dict[str, float]:
 def balanced(names: Iterable[str]) -> dict[str, float]:
     """The same weight for each part, so that a small one is not drowned."""
     return normalised(dict.fromkeys(names, 1.0))
+
+
+def backoff(name: str, parts: Mapping[str, Ids]) -> Ids:
+    """[V] int64 by id: what ids that a part counted equally often, above all those it never saw, stand by; most first.
+
+    Two lists in turns: all ids by number, for in BPE vocabularies an earlier id is an earlier merge, which was more
+    frequent where the tokenizer was made; and by their shares in the other parts, each weighed by the cube of what it
+    has in common with this one (the sum over the ids of the smaller share). An id's number here is V less its better
+    place in the two. Measured against either list alone in docs/experiments.md. All in whole numbers, so the same
+    everywhere; a part with nothing counted has as much in common with every other.
+    """
+    own = _shares(parts[name])
+    found = np.zeros_like(own)
+    for other in parts:
+        if other != name:
+            share = _shares(parts[other])
+            common = int(np.minimum(own, share).sum()) if own.any() else GRAIN
+            found += share * (common**3 * MILLION // GRAIN**3)
+    ids = np.arange(len(own))
+    places = np.empty_like(ids)
+    places[np.argsort(-found, kind="stable")] = ids
+    return len(ids) - np.minimum(ids, places)
+
+
+def _shares(counts: Ids) -> Ids:
+    """Per ``GRAIN``, at least 1 for what occurred."""
+    share: Ids = np.rint(counts * float(GRAIN) / max(1, int(counts.sum()))).astype(np.int64)
+    return np.maximum(share, counts > 0)

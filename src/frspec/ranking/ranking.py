@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from frspec.errors import UserError
 from frspec.ranking.flaws import flaw_of_counts, flaw_of_ids, flaw_of_mixture, flaw_of_parts
-from frspec.ranking.mixture import mixture, normalised
+from frspec.ranking.mixture import backoff, mixture, normalised
 from frspec.text.tokenizer import Tokenizer
 
 Ids = npt.NDArray[np.int64]
@@ -102,8 +102,8 @@ class Ranking:
         return Ranking(ids, by_id[ids], fingerprint, provenance or {}, parts=arrays, weights=shares)
 
     def part(self, name: str) -> Ranking:
-        """One part in its own order; ids that it counted equally often, above all those it never saw, stand by how
-        often all parts together have them, then by id.
+        """One part in its own order; ids that it counted equally often, above all those it never saw, stand by what
+        ``mixture.backoff`` makes of the other parts and of the vocabulary, then by id.
 
         Its ``provenance`` is the whole's with the part's name and numbers in place of the whole's.
 
@@ -114,10 +114,11 @@ class Ranking:
             there = f"its parts are {', '.join(self.parts)}" if self.parts else "it has no parts"
             raise UserError(f"the ranking has no part {name!r}; {there}")
         counts = self.parts[name]
-        ids = np.lexsort((-self.by_id, -counts))
+        second = backoff(name, self.parts)
+        ids = np.lexsort((-second, -counts))
         facts = {fact: value for fact, value in self.provenance.items() if fact not in OF_ALL}
         facts |= {"part": name, **self.facts_of(name)}
-        return Ranking(ids, counts[ids], self.fingerprint, facts, backoff=self.by_id)
+        return Ranking(ids, counts[ids], self.fingerprint, facts, backoff=second)
 
     def facts_of(self, part: str) -> dict[str, Any]:
         """What the provenance says of one of ``parts`` (documents, characters), and its tokens."""
