@@ -1,42 +1,105 @@
-"""From texts to the ids that they hold, by the tokenizers library."""
+"""How often each id occurs in texts, as the ``tokenizers`` library would have it, on one core.
+
+Knows: which texts go which way: by their words, or whole through the library. Does not know: documents, files,
+processes.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import contextlib
+import os
+from collections.abc import Iterable, Iterator
 from itertools import chain
 
 import numpy as np
-import numpy.typing as npt
 
+from frspec.ranking.patterns import UntranslatableError
 from frspec.ranking.ranking import Ids
+from frspec.ranking.words import Words
+from frspec.text.cutting import PART, Cutter
 from frspec.text.document import Piece
 from frspec.text.tokenizer import Tokenizer
 
+PARALLEL = "TOKENIZERS_PARALLELISM"
+ENOUGH = 1 << 22  # characters whose words are held at once
+BATCH = 1 << 18  # characters whose tokens are held at once where the library makes them
+
 
 class Tally:
-    """Counts for one tokenizer."""
+    """Counts for one ``tokenizer``; whoever counts in several processes has one in each."""
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._tokenizer = tokenizer
+        self._cutter = Cutter(tokenizer)
+        self._words: Words | None = None
+        with contextlib.suppress(UntranslatableError):
+            self._words = Words(tokenizer)
 
     def count(self, pieces: Iterable[Piece]) -> tuple[Ids, Ids]:
-        """The ids that occur in what is meant of ``pieces``, ascending, and how often."""
-        some = list(pieces)
-        whole = [piece.text for piece in some if piece.spans is None]
-        encoded = self._tokenizer.encode_batch(whole, add_special_tokens=False)
-        parts = [piece for piece in some if piece.spans is not None]
-        ids = np.fromiter(chain(chain.from_iterable(encoded), _meant(self._tokenizer, parts)), dtype=np.int64)
-        by_id: npt.NDArray[np.int64] = np.bincount(ids)
+        """The ids that occur in ``pieces``, ascending, and how often; both int64 [N].
+
+        No BOS or other token that is not in the text is counted; text that spells a special token counts as the
+        tokenizer encodes it. Of a piece with spans only the tokens that touch one count. Memory does not grow with
+        the length of a piece without spans.
+
+        Raises:
+            UserError: when a text holds half of a surrogate pair.
+        """
+        by_id = np.zeros(self._tokenizer.vocab_size, dtype=np.int64)
+        with _one_core():
+            for ids, times in self._counts(pieces):
+                # Sums of floats, exact below 2**53; np.add.at is slower.
+                by_id += np.bincount(ids, times, len(by_id)).astype(np.int64)
         used = np.flatnonzero(by_id)
         return used, by_id[used]
 
+    def _counts(self, pieces: Iterable[Piece]) -> Iterator[tuple[Ids, Ids | None]]:
+        held = left = 0
+        batch = list[str]()
+        for piece in pieces:
+            if piece.spans is not None:
+                yield self._meant(piece), None
+                continue
+            for text in self._cutter.cut([piece.text]) if len(piece.text) > PART else [piece.text]:
+                if self._words is not None and self._words.add(text):
+                    held += len(text)
+                    if held >= ENOUGH:
+                        yield self._words.take()
+                        held = 0
+                else:
+                    batch.append(text)
+                    left += len(text)
+                    if left >= BATCH:
+                        yield self._whole(batch), None
+                        batch, left = [], 0
+        yield self._whole(batch), None
+        if self._words is not None:
+            yield self._words.take()
 
-def _meant(tokenizer: Tokenizer, parts: Sequence[Piece]) -> Iterator[int]:
-    """The ids of those tokens that touch a span."""
-    encodings = tokenizer.backend.encode_batch([part.text for part in parts], add_special_tokens=False)
-    for part, encoding in zip(parts, encodings, strict=True):
+    def _whole(self, texts: list[str]) -> Ids:
+        encoded = self._tokenizer.encode_batch(texts, add_special_tokens=False)
+        return np.fromiter(chain.from_iterable(encoded), dtype=np.int64)
+
+    def _meant(self, piece: Piece) -> Ids:
+        """The ids of those tokens that touch a span."""
+        (encoding,) = self._tokenizer.backend.encode_batch([piece.text], add_special_tokens=False)
         ids, offsets = np.array(encoding.ids, np.int64), np.array(encoding.offsets, np.int64).reshape(-1, 2)
-        spans = np.array([*(part.spans or ()), (len(part.text) + 1, len(part.text) + 2)])  # the last one meets nothing
+        spans = np.array([*(piece.spans or ()), (len(piece.text) + 1, len(piece.text) + 2)])  # the last meets nothing
         start, end = offsets[:, 0], np.maximum(offsets[:, 1], offsets[:, 0] + 1)  # a token may stand for no character
         nearest = np.searchsorted(spans[:, 1], start, side="right")  # the first span that ends behind it
-        yield from ids[end > spans[nearest, 0]].tolist()
+        meant: Ids = ids[end > spans[nearest, 0]]
+        return meant
+
+
+@contextlib.contextmanager
+def _one_core() -> Iterator[None]:
+    """The library counts on this core only; the other processes have theirs."""
+    before = os.environ.get(PARALLEL)
+    os.environ[PARALLEL] = "false"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[PARALLEL]
+        else:
+            os.environ[PARALLEL] = before

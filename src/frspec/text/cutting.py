@@ -1,18 +1,127 @@
-"""Where a long text can be cut without changing a token."""
+"""Where a long text can be cut so that its parts, encoded one by one, have the ids of the whole.
+
+Knows: any tokenizer, by asking it. Does not know: files, counts.
+
+A cut is made before a space, a line break or a mark that stands alone between letters or digits, or between a letter
+and a digit, and only where
+
+- the ids of some thousand characters around it are those of their two halves, and
+- either the pre-tokenizer ends a piece there, so that what is on one side cannot matter to the other: rules that split
+  text look at runs of letters, digits, marks or spaces, and all runs end there;
+- or, in a BPE that takes the text as one piece, no token of the vocabulary holds the two characters next to each other:
+  nothing can ever be merged across the cut.
+
+A text stays whole between two such places, however far apart: a run of spaces, letters without any mark. So do all
+texts of a tokenizer whose treatment of a text's start or end shows at every cut.
+"""
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterable, Iterator
+from functools import cached_property
 
+from frspec.text.decoding import byte_characters
 from frspec.text.tokenizer import Tokenizer
+
+PART = 1 << 18
+"""Characters of a part, at most, where there are places to cut."""
+AROUND = 1 << 12  # characters on each side that are encoded to try a place
+NEAR = 1 << 5  # the same, to see soon that a place is none
+TRIES = 16  # places of each sort
+SPACE = re.compile(r"(?<=[^\W_]) (?=[^\W_])")
+MARK = re.compile(r"(?<=[^\W_])[\n,.:;!?、。，；：！？।](?=[^\W_])")
+DIGIT = re.compile(r"(?<=[^\W\d_])(?=[0-9])")
+SAMPLE = "One day two or more of them"
 
 
 class Cutter:
-    """Cuts nothing yet."""
+    """Cuts texts for one tokenizer."""
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._tokenizer = tokenizer
 
     def cut(self, texts: Iterable[str]) -> Iterator[str]:
-        """The text as a whole."""
-        yield "".join(texts)
+        """One text, given in any pieces, in parts whose ids together are its ids; the pieces do not matter to them.
+
+        The parts join to the text, except where a tokenizer puts a space before every text: there each cut takes the
+        place of a space. What is held is at most three parts, if places to cut are no farther apart than one.
+
+        Raises:
+            UserError: when the text holds half of a surrogate pair.
+        """
+        settled, rest = list[str](), ""
+        for text in _slices(texts):
+            rest += text
+            while len(rest) >= PART + AROUND and self._takes_space is not None:
+                place = self._place(rest)
+                if place is None:
+                    settled.append(rest[: PART - AROUND])
+                    rest = rest[PART - AROUND :]
+                else:
+                    yield "".join([*settled, rest[:place]])
+                    settled, rest = [], rest[place + self._takes_space :]
+            if self._takes_space is None:
+                settled.append(rest)
+                rest = ""
+        yield "".join([*settled, rest])
+
+    def _place(self, text: str) -> int | None:
+        """One of the last places before ``PART`` where ``text`` can be cut."""
+        for first in (PART - 2 * AROUND, AROUND):
+            for sort in (SPACE,) if self._takes_space else (SPACE, MARK, DIGIT):
+                found = [match.start() for match in sort.finditer(text, first, PART)]
+                for place in found[: -TRIES - 1 : -1]:
+                    if self._fits(text, place, NEAR) and self._fits(text, place, AROUND):
+                        return place
+        return None
+
+    def _fits(self, text: str, place: int, around: int) -> bool:
+        left, right = text[max(0, place - around) : place], text[place : place + around]
+        return self._same_ids(left, right, self._takes_space or 0) and self._ends_there(left, right)
+
+    def _same_ids(self, left: str, right: str, skip: int) -> bool:
+        whole, *halves = self._tokenizer.encode_batch([left + right, left, right[skip:]], add_special_tokens=False)
+        return whole == halves[0] + halves[1]
+
+    def _ends_there(self, left: str, right: str) -> bool:
+        """Whether no token can ever hold what is left and right of the place, whatever else the text says."""
+        backend = self._tokenizer.backend
+        if backend.normalizer is not None:
+            whole = backend.normalizer.normalize_str(left + right)
+            left = backend.normalizer.normalize_str(left)
+            right = backend.normalizer.normalize_str(right[self._takes_space or 0 :])
+            if whole != left + right or not left or not right:
+                return False
+        if backend.pre_tokenizer is not None:
+            pieces = backend.pre_tokenizer.pre_tokenize_str(left + right)
+            if not any(start < len(left) < end for _, (start, end) in pieces):
+                return True
+        return self._merges is not None and self._spelled(left[-1])[-1] + self._spelled(right[0])[0] not in self._merges
+
+    def _spelled(self, character: str) -> str:
+        if not self._tokenizer.decoding.byte_level:
+            return character.replace(" ", "▁")
+        spelling = byte_characters()
+        return "".join(spelling[byte] for byte in character.encode())
+
+    @cached_property
+    def _merges(self) -> str | None:
+        """All tokens of a BPE, one behind the other."""
+        model = json.loads(self._tokenizer.backend.to_str())["model"]
+        return "\0".join(model["vocab"]) if model["type"] == "BPE" and not model["dropout"] else None
+
+    @cached_property
+    def _takes_space(self) -> int | None:
+        """1 if a text begins as if a space were before it, and then has no other; 0 if not; None where no cut fits."""
+        places = [match.start() for match in SPACE.finditer(SAMPLE)]
+        for skip in (0, 1):
+            if all(self._same_ids(SAMPLE[:place], SAMPLE[place:], skip) for place in places):
+                return skip
+        return None
+
+
+def _slices(texts: Iterable[str]) -> Iterator[str]:
+    for text in texts:
+        yield from (text[start : start + PART] for start in range(0, len(text), PART))
