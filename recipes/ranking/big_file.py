@@ -19,14 +19,15 @@ import tempfile
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, cast
 
 import click
 import numpy as np
 from long_text import pieces_of, repeat
 from program import run
-from speed import batches, counts
+from speed import batches
 
+from frspec.ranking.ranking import Ids, Ranking
 from frspec.text.sources import read_documents
 from frspec.text.tokenizer import Tokenizer
 
@@ -78,7 +79,7 @@ class Expected:
             np.array(encoding.ids) for batch in batches(pieces) for encoding in encode(batch, add_special_tokens=False)
         ]
 
-    def counts(self, used: Counter[int]) -> np.ndarray[Any, np.dtype[np.int64]]:
+    def counts(self, used: Counter[int]) -> Ids:
         """[V]: how often each id occurs, if each piece is used so often."""
         by_id = np.zeros(self._size, dtype=np.int64)
         for number, times in used.items():
@@ -86,11 +87,11 @@ class Expected:
         return by_id
 
 
-def measure(file: Path, name: str, expected: np.ndarray[Any, np.dtype[np.int64]]) -> dict[str, float]:
+def measure(file: Path, name: str, expected: Ids) -> dict[str, float]:
     """Count the file; ends the program unless the result is what is expected."""
     made = file.with_name("made.ranking")
     ran = run("rank", "--tokenizer", name, file, "-o", made)
-    if not np.array_equal(counts(made), expected):
+    if not np.array_equal(Ranking.load(made).by_id, expected):
         sys.exit(f"{file.name}: not the counts that the library gives")
     made.unlink()
     return {
