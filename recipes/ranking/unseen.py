@@ -3,9 +3,10 @@
     python recipes/ranking/unseen.py --tokenizer NAME NAME=SOURCE... [--few CHARACTERS]... [--size N]...
 
 Every name takes its turn as the part with few texts (its first ``--few`` characters) in one file with much of all the
-others (``--many`` characters of each), and is tried on text behind all of these (``--tried`` characters). Ids that it saw
-stand by their counts; the others by number, by the counts of all parts together, or as ``Ranking.part`` has them. Prints
-the share of the tried text in the first ids of each, and as the last line one JSON object.
+others (``--many`` characters of each), and is tried on text behind all of these (``--tried`` characters). Ids that it
+saw stand by their counts; the others by number, by the counts of all parts together, or as ``Ranking.part`` has them.
+Prints the share of the tried text in the first ids of each: the mean over the names, and how far the worst of them lies
+behind its best order. The last line is one JSON object.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ def count(tokenizer: Tokenizer, texts: Iterable[str]) -> Ids:
 
 
 def orders(name: str, few: Ids, many: Mapping[str, Ids]) -> dict[str, Ids]:
-    """The ids [V] of a part with ``few`` counts among ``many`` of the others, by each way to order what it never saw."""
+    """The ids [V] of a part with ``few`` counts among ``many`` of the others, by each way to order the unseen."""
     parts = {**many, name: few}
     together = sum(parts.values(), np.zeros_like(few))
     return {
