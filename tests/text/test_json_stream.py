@@ -94,7 +94,7 @@ def test_json_is_told_from_what_is_none(value: Any, ascii: bool, indent: int | N
 @example({"text": "a\ud83d\ude00b\\\ud83d\ude00"}, True, 1, 0)
 def test_the_text_is_that_of_the_standard_library(value: dict[str, Any], ascii: bool, size: int, seed: int) -> None:
     content = json.dumps(value, ensure_ascii=ascii).encode("utf-8", "surrogatepass")
-    for form in (content, damaged(content, seed)):
+    for form in (content, damaged(content, seed).replace(b"\n", b"\t")):
         valid, found = loaded(form)
         text = found.get("text") if valid and isinstance(found, dict) else None
         wanted = (text, "") if isinstance(text, str) and encodes(text) else None

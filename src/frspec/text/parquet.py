@@ -15,7 +15,7 @@ from frspec.text.places import File
 from frspec.text.reading import Reading
 from frspec.text.shards import Shard
 
-ROWS = 256  # read at once, at most
+ROWS = 64  # read at once, at most
 
 
 def row_blocks(raw: BinaryIO, shard: Shard, reading: Reading, row: int) -> Iterator[Block]:
@@ -77,19 +77,24 @@ def _packed_rows(file: Any, groups: range, columns: list[str], start: int, row: 
     try:
         for batch in file.iter_batches(_batch_size(about, left, columns), left, columns, False) if left else ():
             wanted, start = batch.slice(max(0, row - start)), start + len(batch)
-            if not len(wanted):
-                continue
-            ready.append(wanted)
-            size += wanted.nbytes
-            if size >= BLOCK:
-                yield _packed(ready)
-                ready, size = [], 0
+            for rows in _sliced(wanted):
+                ready.append(rows)
+                size += rows.nbytes
+                if size >= BLOCK:
+                    yield _packed(ready)
+                    ready, size = [], 0
     except _broken():
         if ready:
             yield _packed(ready)
         raise
     if ready:
         yield _packed(ready)
+
+
+def _sliced(batch: Any) -> Iterator[Any]:
+    """The rows, about 1 MiB at a time: a dictionary makes a file look as if they were smaller."""
+    step = max(1, len(batch) * BLOCK // max(1, batch.nbytes))
+    return (batch.slice(place, step) for place in range(0, len(batch), step))
 
 
 def _packed(batches: list[Any]) -> tuple[bytes, int]:

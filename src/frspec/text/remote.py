@@ -32,16 +32,8 @@ DRIVERS = {
 }
 WEB = ("http", "https")
 STAMPS = (
-    "ETag",
-    "etag",
-    "blob_id",
-    "md5Hash",
-    "checksum",
-    "LastModified",
-    "last_modified",
-    "updated",
-    "mtime",
-    "created",
+    *("ETag", "etag", "blob_id", "md5Hash", "Content-MD5", "Digest", "checksum"),
+    *("Last-Modified", "LastModified", "last_modified", "updated", "mtime", "created"),
 )
 """What places call that which changes when a file does, the surest first."""
 

@@ -26,9 +26,10 @@ def text_blocks(shard: Opened, after: Mark) -> Iterator[Block]:
     start = stream.start(None if shard.cut is None else LONG + 1)
     if start.startswith(b"{") and _is_object(start.partition(b"\n")[0]):
         raise UserError(f"{shard.shard.file} holds JSON Lines; rename it to end in .jsonl")
-    if shard.cut is None or len(start) <= LONG:
+    if shard.cut is None or len(start) <= LONG or shard.reading.by is not None:
         stream.go_to(stream.position + len(start))
-        yield shard.block("text", 1, start, Mark(stream.position, 1))
+        content = start if shard.reading.by is None else b""  # without fields it is bad, whatever is in it
+        yield shard.block("text", 1, content, Mark(stream.position, 1))
     else:
         del start
         yield from long_blocks(shard, shard.cut, after, LongText)
