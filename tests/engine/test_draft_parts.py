@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 import torch
 
+from frspec.bench.lineup import own_methods
 from frspec.engine.llm import LLM
 from frspec.engine.tuning import Choice, Subject, find, keep
 from frspec.models.eagle import new_head, save_eagle
 from frspec.ranking.ranking import Ranking
 from frspec.speculation.drafters.eagle import EagleDrafter
+from frspec.speculation.plan import TreeShape
 from frspec.types import SamplingParams
 from tests.engine.conftest import PROMPTS, ids
 
@@ -60,6 +62,17 @@ def test_a_part_without_a_size_is_left_to_the_controller(plain: LLM, stories: Pa
     fixed = LLM(stories, draft=str(folder / "head"), draft_vocab="@a", ranking=file, num_speculative_tokens=4)
     assert len(drafter(fixed).sizes) == 1
     assert abs(drafter(fixed).sizes[0] - 512) < 10
+
+
+def test_bench_and_tune_compare_parts(plain: LLM, folder: Path) -> None:
+    sizes, shapes = ["64@a", "64@b", "@b", "full"], [None, TreeShape(2, 2, 1)]
+    methods = own_methods(plain, [str(folder / "head")], sizes, shapes, f"{folder}/all.ranking")
+    found = {method.name: method.setting.draft_vocab_size for method in methods}
+    names = [f"eagle {size} {shape}" for size in sizes for shape in ("auto", "chain:2")]
+    assert list(found) == ["plain", *names]
+    assert found["eagle @b auto"] is None, "the controller chooses"
+    assert all(64 <= (found[f"eagle 64@{part} chain:2"] or 0) < 74 for part in "ab")
+    assert 512 <= (found["eagle @b chain:2"] or 0) < 522
 
 
 def test_a_choice_for_a_part_is_found_by_any_name_of_its_file(
