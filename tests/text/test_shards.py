@@ -4,7 +4,10 @@ import gzip
 import json
 import lzma
 import pickle
+import random
+import tracemalloc
 from collections.abc import Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +18,12 @@ import zstandard
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from frspec.errors import UserError
 from frspec.text.bad import Bad
 from frspec.text.blocks import Block, Mark, blocks, documents_of
 from frspec.text.reading import Reading, find_sources
 from frspec.text.shards import Shard, split
+from tests.text.test_readers_broken import CHECKED, LOOSE, damaged
 
 quick = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 START, PLAIN = Mark(), Reading()
@@ -167,3 +172,63 @@ def test_shards_and_pieces_give_what_is_in_the_file(tmp_path: Path) -> None:
             for one, other in zip(apart, uncut, strict=True)
         ), path
         assert len(shards) > 1 or path.suffix not in (".jsonl", ".parquet")
+
+
+def outcome(shard: Shard, held: bool) -> tuple[list[Any], str]:
+    """What is read when bad records are left out, and why reading ended early."""
+    found = list[Block]()
+    reading = Reading(skip_bad=True)
+    why = ""
+    try:
+        for block in blocks(shard, reading, None if held else cut):
+            found.append(block)
+    except UserError as error:
+        why = str(error)
+    return [place(record) for record in told(found, reading)], why
+
+
+def place(record: Any) -> Any:
+    return record.reason.split(": ")[0] if isinstance(record, Bad) else record
+
+
+@pytest.mark.parametrize("name", sorted(name for name in CHECKED | LOOSE if name != "talks.parquet"))
+def test_what_is_left_out_of_damaged_files_does_not_depend_on_length(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """Long records are given piece by piece, but nothing of a bad one is."""
+    sizes(monkeypatch, 16, 64, 40)
+    content, path, chance = (CHECKED | LOOSE)[name], tmp_path / name, random.Random(name)
+    for _ in range(40):
+        how, made = damaged(content, chance)
+        path.write_bytes(made)
+        (shard,) = split(find_sources([path]))
+        assert outcome(shard, held=False) == outcome(shard, held=True), how
+
+
+@pytest.mark.parametrize("suffix", [".txt", ".txt.gz", ".jsonl", ".jsonl.xz"])
+def test_a_long_record_takes_little_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str) -> None:
+    sizes(monkeypatch, 1 << 16, 1 << 18, 1 << 20)
+    text = "Zwölf Boxkämpfer jagen Viktor. " * 500_000
+    content = (text if suffix.startswith(".txt") else json.dumps({"text": text}) + "\n").encode()
+    path = tmp_path / f"a{suffix}"
+    pack = {".xz": partial(lzma.compress, preset=0), ".gz": gzip.compress}.get(path.suffix, bytes)
+    path.write_bytes(pack(content))
+    (shard,) = split(find_sources([path]))
+    length = 0
+    tracemalloc.start()
+    for block in blocks(shard, PLAIN, lambda texts: iter(texts)):
+        length += sum(map(len, block.content))  # type: ignore[arg-type]
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert length == len(text) > 15_000_000
+    assert peak < 6_000_000
+
+
+def test_rows_that_a_dictionary_makes_look_small_are_not_held_together(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"text": ["x" * 300_000] * 100}), tmp_path / "a.parquet")
+    (shard,) = split(find_sources([tmp_path]))
+    assert shard.size < 50_000
+    found = list(blocks(shard, PLAIN))
+    assert all(len(block.content) < 2_100_000 for block in found)
+    assert [block.first for block in found] == [1, *(block.after.line + 1 for block in found[:-1])]
+    assert sum(len(text) for text in told(found)) == 30_000_000
