@@ -104,7 +104,7 @@ def counts(size: int) -> Ranking:
         ("2@de", RANKING, "no part 'de'; it has no parts"),
         ("2@fr", LANGUAGES, "its parts are de, en"),
         ("9@de", LANGUAGES, "9 ids"),
-        ("full@de", None, "cannot read full@de"),
+        ("full@de", LANGUAGES, "full is every id"),
         (0.5, None, "needs a ranking"),
         (9, RANKING, "9 ids"),
         (0, RANKING, "0 ids"),

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from frspec.errors import UserError
-from frspec.ranking.naming import Size
+from frspec.ranking.naming import MARK, Size
 from frspec.ranking.ranking import Ranking
 
 Spec = int | float | str | Path | Ranking | Sequence[int] | None
@@ -100,6 +100,10 @@ def take_part(spec: Spec, ranking: Ranking | None) -> tuple[Spec, Ranking | None
     Raises:
         UserError: when there is no such part.
     """
+    if isinstance(spec, str) and spec.startswith(f"full{MARK}"):
+        raise UserError(
+            f"draft_vocab={spec} asks for a part, but full is every id, whatever the part; leave {spec[4:]} out"
+        )
     size = Size.parse(spec) if isinstance(spec, str) else None
     if size is None or size.part is None:
         return spec, ranking
