@@ -108,9 +108,9 @@ def _with_head(
     drafter = llm.engine.drafter
     assert drafter is not None
     name = " ".join([drafter.name, *words])
-    head = getattr(drafter, "head", None)
-    one = setting.draft_vocab != AUTO and head is not None and len(head.sizes) == 1  # else the controller chooses
-    setting = replace(setting, draft_vocab_size=head.size if one else None)
+    head = None if setting.draft_vocab == AUTO else getattr(drafter, "head", None)
+    size = head.size if head is not None and len(head.sizes) == 1 else None  # of several the controller chooses
+    setting = replace(setting, draft_vocab_size=size)
     if acceptance is None:
         return OwnMethod(name, llm, setting)
     llm.engine.synthetic = acceptance.of(setting.draft_vocab or "full", shape)
