@@ -14,7 +14,7 @@ from frspec.errors import UserError
 from frspec.ranking import runs
 from frspec.ranking.counts import Counts
 from frspec.ranking.figures import Report
-from frspec.ranking.job import count_sources
+from frspec.ranking.job import Plan, count_sources
 from frspec.ranking.ranking import Ranking
 from frspec.ranking.report import Reporter, ask, check_ids
 from frspec.ranking.runs import read_samples
@@ -45,7 +45,7 @@ def folder(tmp_path: Path) -> Path:
 
 def measure(ranking: Ranking, tokenizer: Tokenizer, *asked: str, sizes: tuple[int, ...] = (), **more: int) -> Report:
     sources = find_sources(asked, Reading())
-    counts = count_sources(tokenizer, sources)
+    counts = count_sources(tokenizer, sources, Plan(workers=1))
     samples = read_samples(tokenizer, sources, {name: part.tokens for name, part in counts.parts.items()})
     question = ask(ranking, tokenizer.vocab_size, sizes, more.get("size"), more.get("depth", 5))
     return Reporter(ranking, tokenizer, {3}, question).report(counts, samples, {})
@@ -140,7 +140,7 @@ def measure_texts(ranking: Ranking, tokenizer: Tokenizer, texts: list[str]) -> R
 
 
 def test_a_ranking_has_nothing_to_regret_on_its_own_corpus(folder: Path, tokenizer: Tokenizer) -> None:
-    counts = count_sources(tokenizer, find_sources([folder], Reading()))
+    counts = count_sources(tokenizer, find_sources([folder], Reading()), Plan(workers=1))
     found = measure(Ranking.from_counts(counts.by_id, tokenizer.fingerprint), tokenizer, str(folder), sizes=(4, 20))
     assert all(at.share == at.best for at in found.whole.coverage)
     assert all(needed.size == needed.best for needed in found.whole.needed)
@@ -205,7 +205,7 @@ def test_a_sample_is_spread_over_all_parts(folder: Path, tokenizer: Tokenizer, m
     with (folder / "two.jsonl").open("a") as file:
         file.writelines(json.dumps({"text": f"number {k} of many"}) + "\n" for k in range(400))
     sources = find_sources([f"a={folder}/one.jsonl", f"b={folder}/two.jsonl"], Reading())
-    tokens = {name: part.tokens for name, part in count_sources(tokenizer, sources).parts.items()}
+    tokens = {name: part.tokens for name, part in count_sources(tokenizer, sources, Plan(workers=1)).parts.items()}
     monkeypatch.setattr(runs, "TOKENS", 400)
     samples = read_samples(tokenizer, sources, tokens)
     assert samples["a"].ids.tolist() == flat(library(tokenizer, ONE))
@@ -225,7 +225,7 @@ def test_a_sample_of_answers_holds_what_is_counted_of_them(tmp_path: Path, token
     ]
     (tmp_path / "talk.jsonl").write_text(json.dumps({"messages": talk}) + "\n")
     sources = find_sources([tmp_path / "talk.jsonl"], Reading(view=Rendered(tokenizer, answers=True)))
-    counts = count_sources(tokenizer, sources)
+    counts = count_sources(tokenizer, sources, Plan(workers=1))
     (sample,) = read_samples(tokenizer, sources, {"": counts.tokens}).values()
     assert np.array_equal(np.bincount(sample.ids, minlength=tokenizer.vocab_size), counts.by_id)
     assert len(sample.ends) == 2
