@@ -12,7 +12,7 @@ that is not listed here (looking behind, lazy repeats, references, ...) is not t
 from __future__ import annotations
 
 import re
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from itertools import accumulate, product
 
 import numpy as np
@@ -80,6 +80,7 @@ class Splitter:
         text, empty = self._alternatives()
         if empty or self._tokens or len(self._masks) > 62:
             raise UntranslatableError("it can match nothing at all, has a bracket too many, or more classes than bits")
+        self._kinds, self._twins = _kinds(self._masks)
         self._found = re.compile(text)
         self._between = re.compile(f"({text})")
         self._covers = True  # until a text has shown that some of it lies between matches
@@ -88,7 +89,8 @@ class Splitter:
         """The pieces; they join to ``text``, and none is empty."""
         if text.isascii() or ASTRAL.search(text) is None:
             return self._split(text)
-        ends = list(accumulate(map(len, self._split(ASTRAL.sub(lambda found: self._twins[found[0]], text)))))
+        twins = ASTRAL.sub(lambda found: self._twins[self._kinds[ord(found[0])]], text)
+        ends = list(accumulate(map(len, self._split(twins))))
         return [text[start:end] for start, end in zip([0, *ends], ends, strict=False)]
 
     def _split(self, text: str) -> list[str]:
@@ -98,17 +100,6 @@ class Splitter:
                 return found
             self._covers = False
         return [piece for piece in self._between.split(text) if piece]
-
-    @cached_property
-    def _twins(self) -> dict[str, str]:
-        """For each asked character that ``re`` has no quick class for, one that the pattern cannot tell from it."""
-        asked = np.flatnonzero(mask_of(ASKED))
-        kinds = np.zeros(len(asked), dtype=np.int64)
-        for bit, mask in enumerate({mask.tobytes(): mask for mask in self._masks}.values()):
-            kinds += mask[asked].astype(np.int64) << bit
-        small = asked < PLANE
-        twin = dict(zip(kinds[small][::-1].tolist(), asked[small][::-1].tolist(), strict=True))
-        return {chr(c): chr(twin[k]) for c, k in zip(asked[~small].tolist(), kinds[~small].tolist(), strict=True)}
 
     # What a pattern consists of, from its tokens: the same for ``re``, and whether it can match nothing.
 
@@ -170,6 +161,23 @@ class Splitter:
 
 
 _SMALL = np.arange(0x110000) < PLANE
+
+
+def _kinds(masks: list[Mask]) -> tuple[bytes, str]:
+    """For each code point its kind, and for each kind a character that ``re`` has quick classes for.
+
+    Characters of a kind are in the same ``masks``, so a pattern of these cannot tell them apart.
+    """
+    asked = np.flatnonzero(mask_of(ASKED))
+    signs = np.zeros(len(asked), dtype=np.int64)
+    for bit, mask in enumerate(masks):
+        signs |= mask[asked].astype(np.int64) << bit
+    _, first, kinds = np.unique(signs, return_index=True, return_inverse=True)
+    if len(first) > 256 or asked[first].max() >= PLANE:
+        raise UntranslatableError("too many sorts of characters, or one that has only rare ones")
+    by_code = np.zeros(0x110000, dtype=np.uint8)
+    by_code[asked] = kinds
+    return by_code.tobytes(), "".join(map(chr, asked[first].tolist()))
 
 
 def _folded(letter: str) -> Mask:

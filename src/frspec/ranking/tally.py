@@ -54,6 +54,8 @@ class Tally:
         return used, by_id[used]
 
     def _counts(self, pieces: Iterable[Piece]) -> Iterator[tuple[Ids, Ids | None]]:
+        if self._words is not None:
+            self._words.take()  # what an error may have left
         held = left = 0
         batch = list[str]()
         for piece in pieces:
