@@ -57,3 +57,21 @@ def test_the_hub_is_asked_for_those_files_alone(monkeypatch: pytest.MonkeyPatch,
 def test_a_name_the_hub_does_not_take_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UserError, match=r"cannot fetch some/bad\.\.name from the hub: .*; check the name"):
         hub.resolve("some/bad..name")
+
+
+class BrokenError(Exception):
+    """Of a library that nobody here has heard of."""
+
+
+def test_whatever_ends_a_download_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def download(*_: object, **__: object) -> str:
+        raise BrokenError("peer closed connection\nafter 5 bytes")
+
+    monkeypatch.setattr(huggingface_hub.HfApi, "list_repo_files", lambda *_, **__: COMMON)
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
+    with pytest.raises(UserError) as error:
+        hub.resolve("some/model")
+    assert (
+        str(error.value)
+        == "some/model came only in part from the hub: peer closed connection; run it again, it goes on there"
+    )

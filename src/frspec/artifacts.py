@@ -47,9 +47,8 @@ def atomic_path(path: Path, *, folder: bool = False) -> Iterator[Path]:
         yield inner
         _replace(path, inner, old if folder else None)
     except OSError as error:
-        raise UserError(
-            f"cannot write {path}: {error.strerror or error}; nothing under that name has changed"
-        ) from error
+        why = error.strerror or f"the disk may be full ({error})"  # other writers than Python's own do not say
+        raise UserError(f"cannot write {path}: {why}; nothing under that name has changed") from error
     finally:
         if path.exists() or not old.exists():
             shutil.rmtree(temporary, ignore_errors=True)
@@ -66,7 +65,8 @@ def check_place(path: Path, *, folder: bool = False) -> None:
 
 def _neighbour(path: Path, folder: bool) -> Path:
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(FileExistsError):  # of a file, which is said more clearly by whoever needs a folder
+            path.parent.mkdir(parents=True, exist_ok=True)
         if path.exists() and path.is_dir() != folder:
             raise OSError(f"there is a {'file' if folder else 'folder'} of that name")
         return Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))

@@ -7,6 +7,7 @@ repository's files are of use. Does not know: what is in the files.
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Sequence
 from fnmatch import fnmatch
 from glob import escape
@@ -66,7 +67,10 @@ def _snapshot(name: str, revision: str | None, patterns: Sequence[str]) -> Path:
     """The snapshot with its files, from the hub, or as the cache has it where the hub cannot be asked."""
     from huggingface_hub import HfApi, snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+    from huggingface_hub.utils.tqdm import disable_progress_bars
 
+    if not sys.stderr.isatty():
+        disable_progress_bars()
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # its retries, where one line says what came of them
     try:
         listing = HfApi().list_repo_files(name, revision=revision)
@@ -83,8 +87,9 @@ def _snapshot(name: str, revision: str | None, patterns: Sequence[str]) -> Path:
     try:
         files = [escape(file) for file in files_to_fetch(listing, patterns)]
         return Path(snapshot_download(name, revision=revision, allow_patterns=files))
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
-        raise _refusal(name, error) from error
+    except Exception as error:  # likewise; what is there already stays in the cache
+        reason = (str(error) or type(error).__name__).strip().splitlines()[0]
+        raise UserError(f"{name} came only in part from the hub: {reason}; run it again, it goes on there") from error
 
 
 def _refusal(name: str, error: Exception) -> UserError:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import astuple, dataclass, field
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -37,9 +37,10 @@ class Identity:
     @staticmethod
     def of(tokenizer: Tokenizer, reading: Reading, share: tuple[int, int] | None) -> Identity:
         """That of counting with these."""
+        fingerprint = tokenizer.fingerprint  # refuses a vocabulary that the library would take minutes to write down
         rules = tokenizer.backend.to_str() + (tokenizer.chat_template or "")
         facts = {
-            "the tokenizer": [tokenizer.fingerprint, hashlib.sha256(rules.encode()).hexdigest()[:32]],
+            "the tokenizer": [fingerprint, hashlib.sha256(rules.encode()).hexdigest()[:32]],
             "--field": reading.field,
             "--by": reading.by,
             "--only and --chat-template": dict(reading.view.facts) if reading.view else {},

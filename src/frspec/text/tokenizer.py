@@ -215,7 +215,10 @@ def _from_folder(folder: Path, name: str) -> Tokenizer:
     elif (folder / "tokenizer.model").is_file():
         return _from_tiktoken(folder / "tokenizer.model")
     else:
-        raise UserError(f"{name} has no tokenizer.json, vocab.json with merges.txt, or *.tiktoken file")
+        raise UserError(
+            f"{name} has no tokenizer.json, vocab.json with merges.txt, or *.tiktoken file; if it was fetched only in "
+            "part, fetch it again"
+        )
     return Tokenizer(backend, name, folders.special_texts(config), find_templates(folder, config))
 
 

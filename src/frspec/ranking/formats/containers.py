@@ -6,6 +6,7 @@ code: torch files are read with ``weights_only``, .npy without pickles.
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -155,8 +156,10 @@ def write_torch(content: Any, path: Path) -> None:
         content = torch.from_numpy(content)
     elif isinstance(content, dict):
         content = {k: torch.from_numpy(v) if isinstance(v, np.ndarray) else v for k, v in content.items()}
+    whole = io.BytesIO()  # torch and numpy say no disk is full, but that numbers of bytes are unexpected
+    torch.save(content, whole)
     with atomic_path(path) as temporary:
-        torch.save(content, temporary)
+        temporary.write_bytes(whole.getbuffer())
 
 
 def write_arrays(arrays: dict[str, Array], path: Path) -> None:
@@ -169,9 +172,9 @@ def write_arrays(arrays: dict[str, Array], path: Path) -> None:
         return write_torch(alone if len(arrays) == 1 else arrays, path)
     from safetensors.numpy import save
 
+    whole = io.BytesIO(save(arrays) if path.suffix == ".safetensors" else b"")
+    if path.suffix == ".npy":
+        np.save(whole, alone)
     with atomic_path(path) as temporary:
-        if path.suffix == ".npy":
-            np.save(temporary, alone)
-        else:
-            temporary.write_bytes(save(arrays))
+        temporary.write_bytes(whole.getbuffer())
     return None
