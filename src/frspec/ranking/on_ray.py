@@ -59,9 +59,8 @@ def _steps(
                 return
             for done in ray.wait([*waiting], timeout=1.0)[0]:  # a short wait, for Ctrl-C and for clusters that grow
                 tallied = _result(ray, done, batch := waiting.pop(done))
-                for task in batch:  # of which the first stands for all
-                    yield Step(task.index, tallied, None)
-                    tallied = Tallied({})
+                first, *others = (task.index for task in batch)
+                yield Step(first, tallied, None, also=tuple(others))
     finally:
         for task in waiting:
             ray.cancel(task, force=True)
