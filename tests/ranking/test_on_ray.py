@@ -17,7 +17,11 @@ import numpy as np
 import pyarrow
 import pyarrow.parquet
 import pytest
+from click.testing import CliRunner
+from tokenizers import Tokenizer as Backend
+from tokenizers import decoders, models, pre_tokenizers, trainers
 
+from frspec.cli.main import frspec
 from frspec.errors import UserError
 from frspec.ranking import on_ray
 from frspec.ranking.counts import Counts
@@ -48,8 +52,15 @@ def ray() -> Iterator[Any]:
 
 
 @pytest.fixture(scope="module")
-def demo() -> Tokenizer:
-    return Tokenizer.load("demo")
+def small() -> Tokenizer:
+    """A tokenizer that is sent and loaded in no time: bytes and a few merges."""
+    backend = Backend(models.BPE())
+    backend.pre_tokenizer, backend.decoder = pre_tokenizers.ByteLevel(), decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=400, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), special_tokens=["<|im_end|>"]
+    )
+    backend.train_from_iterator(TEXTS, trainer)
+    return Tokenizer(backend, "small", {})
 
 
 @pytest.fixture
@@ -98,43 +109,43 @@ def test_no_addresses(on: str) -> None:
 
 
 @pytest.mark.usefixtures("ray")
-def test_parts_as_the_library_counts(demo: Tokenizer, corpus: Path) -> None:
+def test_parts_as_the_library_counts(small: Tokenizer, corpus: Path) -> None:
     asked = [f"one={corpus}/a.jsonl", f"two={corpus}/b.jsonl.gz", f"two={corpus}/c.parquet", f"one={corpus}/d.txt"]
-    counts = count_sources(demo, find_sources(asked), Plan(on="ray"))
-    assert counted(counts.parts["one"].by_id) == expected(demo, [*TEXTS[:10], TEXTS[39]])
-    assert counted(counts.parts["two"].by_id) == expected(demo, TEXTS[10:39])
+    counts = count_sources(small, find_sources(asked), Plan(on="ray"))
+    assert counted(counts.parts["one"].by_id) == expected(small, [*TEXTS[:10], TEXTS[39]])
+    assert counted(counts.parts["two"].by_id) == expected(small, TEXTS[10:39])
     assert (counts.documents, counts.characters) == (40, sum(map(len, TEXTS)))
 
 
 @pytest.mark.usefixtures("ray")
-def test_bad_records(demo: Tokenizer, corpus: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_bad_records(small: Tokenizer, corpus: Path, caplog: pytest.LogCaptureFixture) -> None:
     with (corpus / "a.jsonl").open("a") as file:
         file.write('{"text": 1}\n{"text": "und"}\n')
     with pytest.raises(UserError) as refused:
-        count(demo, corpus)
+        count(small, corpus)
     assert str(refused.value).startswith(f"{corpus}/a.jsonl, line 11: ")
     assert "\n" not in str(refused.value)
-    counts = count(demo, corpus, skip_bad=True)
-    assert (counts.skipped, counted(counts.by_id)) == (1, expected(demo, [*TEXTS, "und"]))
+    counts = count(small, corpus, skip_bad=True)
+    assert (counts.skipped, counted(counts.by_id)) == (1, expected(small, [*TEXTS, "und"]))
     assert "a.jsonl, line 11" in caplog.text
 
 
 @pytest.mark.usefixtures("ray")
-def test_files_that_a_node_does_not_see(demo: Tokenizer, corpus: Path) -> None:
+def test_files_that_a_node_does_not_see(small: Tokenizer, corpus: Path) -> None:
     sources = find_sources([corpus])
     (corpus / "d.txt").write_text("longer than before" * 100)
     with pytest.raises(UserError, match=r"d\.txt is another file on the Ray node \S+: 1,800 bytes instead of"):
-        count_sources(demo, sources, Plan(on="ray"))
+        count_sources(small, sources, Plan(on="ray"))
     (corpus / "d.txt").unlink()
     with pytest.raises(UserError, match=r"d\.txt cannot be seen on the Ray node \S+: No such file"):
-        count_sources(demo, sources, Plan(on="ray"))
+        count_sources(small, sources, Plan(on="ray"))
 
 
 @pytest.mark.usefixtures("ray")
-def test_another_version_on_a_node(demo: Tokenizer, corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_version_on_a_node(small: Tokenizer, corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(on_ray, "version", lambda name: "77.0")
     with pytest.raises(UserError, match=r"the Ray node \S+ has frspec 0\.1\.0, and this machine 77\.0"):
-        count(demo, corpus)
+        count(small, corpus)
 
 
 def test_no_frspec_on_a_node(ray: Any, tmp_path: Path) -> None:
@@ -174,31 +185,31 @@ def deadly(tmp_path: Path) -> Callable[[int | None], Deadly]:
 
 
 @pytest.mark.usefixtures("ray")
-def test_a_killed_process(demo: Tokenizer, corpus: Path, tmp_path: Path, deadly: Callable[[int], Deadly]) -> None:
-    assert counted(count(demo, corpus, view=deadly(1)).by_id) == expected(demo, TEXTS)
+def test_a_killed_process(small: Tokenizer, corpus: Path, tmp_path: Path, deadly: Callable[[int], Deadly]) -> None:
+    assert counted(count(small, corpus, view=deadly(1)).by_id) == expected(small, TEXTS)
     assert (tmp_path / "death0").exists()
 
 
 @pytest.mark.usefixtures("ray")
 def test_processes_that_are_killed_every_time(
-    demo: Tokenizer,
+    small: Tokenizer,
     corpus: Path,
     deadly: Callable[[int], Deadly],
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(on_ray, "RETRIES", 1)
+    monkeypatch.setattr(on_ray, "RETRIES", 0)
     with pytest.raises(UserError, match=r"Ray gave up on \S+/b\.jsonl\.gz, perhaps for lack of memory on a node: .+"):
-        count(demo, corpus, view=deadly(2))
+        count(small, corpus, view=deadly(1))
     assert capfd.readouterr() == ("", ""), "what Ray says of it is ours to say"
 
 
 def test_who_stops_early_leaves_nothing_running(
-    ray: Any, demo: Tokenizer, corpus: Path, tmp_path: Path, deadly: Callable[[None], Deadly]
+    ray: Any, small: Tokenizer, corpus: Path, tmp_path: Path, deadly: Callable[[None], Deadly]
 ) -> None:
     sources = find_sources([corpus], Reading(view=deadly(None)))
     todo = [Todo(index, shard, Mark()) for index, shard in enumerate(split(sources))]
-    steps = count_on_ray(demo, sources.reading, todo, "ray")
+    steps = count_on_ray(small, sources.reading, todo, "ray")
     assert next(steps).mark is None
     _wait((tmp_path / "reached").exists)
     steps.close()  # type: ignore[attr-defined]
@@ -206,7 +217,7 @@ def test_who_stops_early_leaves_nothing_running(
 
 
 @pytest.mark.usefixtures("ray")
-def test_going_on_after_an_interruption(demo: Tokenizer, corpus: Path, tmp_path: Path) -> None:
+def test_going_on_after_an_interruption(small: Tokenizer, corpus: Path, tmp_path: Path) -> None:
     plan = Plan(on="ray", journal=tmp_path / "journal")
     seen = list[int]()
 
@@ -214,21 +225,27 @@ def test_going_on_after_an_interruption(demo: Tokenizer, corpus: Path, tmp_path:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        count_sources(demo, find_sources([corpus]), plan, interrupt)
-    counts = count_sources(demo, find_sources([corpus]), plan, lambda counts, *_: seen.append(counts.documents))
+        count_sources(small, find_sources([corpus]), plan, interrupt)
+    counts = count_sources(small, find_sources([corpus]), plan, lambda counts, *_: seen.append(counts.documents))
     assert 1 <= len(seen) <= 3, "of four shards, those are left that had not been counted"
-    assert counted(counts.by_id) == expected(demo, TEXTS)
+    assert counted(counts.by_id) == expected(small, TEXTS)
 
 
 @needed
-def test_the_command_alone(corpus: Path, tmp_path: Path) -> None:
+def test_the_command_alone(small: Tokenizer, corpus: Path, tmp_path: Path) -> None:
+    small.backend.save(str(tmp_path / "tokenizer.json"))
+    words = ["rank", "--tokenizer", str(tmp_path / "tokenizer.json"), str(corpus), "--workers", "1", "-o"]
+    CliRunner().invoke(frspec, [*words, str(tmp_path / "here.ranking")], catch_exceptions=False)
     mark = f"FRSPEC_TEST_MARK={os.getpid()}-{time.monotonic_ns()}"
-    environment = os.environ | dict([mark.split("=")]) | {"RAY_AUTH_MODE": "disabled"}
-    line = [sys.executable, "-c", "from frspec.cli.main import main; main()", "rank", "--tokenizer", "demo"]
-    for output, how in (("on-ray", ("--on", "ray", "--workers", "1")), ("here", ("--workers", "1"))):
-        command = [*line, str(corpus), "-o", str(tmp_path / f"{output}.ranking"), *how]
-        ended = subprocess.run(command, capture_output=True, text=True, env=environment, check=True)
-        assert (ended.stdout, ended.stderr.count("\n")) == ("", 1), ended.stderr
+    ended = subprocess.run(
+        [sys.executable, "-c", "from frspec.cli.main import main; main()", *words, "on-ray.ranking", "--on", "ray"],
+        cwd=tmp_path,
+        env=os.environ | dict([mark.split("=")]) | {"RAY_AUTH_MODE": "disabled"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert (ended.stdout, ended.stderr.count("\n")) == ("", 1), ended.stderr
     there, here = (Ranking.load(tmp_path / f"{name}.ranking") for name in ("on-ray", "here"))
     assert there.ids.tobytes() == here.ids.tobytes()
     assert there.counts is not None
