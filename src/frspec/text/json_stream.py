@@ -17,6 +17,10 @@ from frspec.text.bad import Flaw
 BLANK = re.compile(rb"[ \t\r\n]*+")
 SCALAR = re.compile(rb"[-+.0-9A-Za-z]*+")
 STRING = re.compile(rb'[^"\\]*+(?:\\(?:u[0-9a-fA-F]{4}|["\\/bfnrt])[^"\\]*+)*+')  # up to what is no whole character
+NUMBER = rb"-?(?:0|[1-9][0-9]{0,99}+)(?:\.[0-9]++)?(?:[eE][-+]?[0-9]++)?"
+SIMPLE = re.compile(  # elements that most long lists are made of, each with its comma
+    rb'(?:(?:%b|"[ !#-[\]-~]*+"|null|true|false)[ \t]*+,[ \t]*+)*+' % NUMBER
+)
 CONTROL = re.compile(rb"[\x00-\x1f]")
 ESCAPE = 6  # bytes of the longest
 HIGH = re.compile(rb"\\u[dD][89abAB][0-9a-fA-F]{2}\Z")
@@ -97,6 +101,9 @@ class JsonStream:
         closers = list[bytes]()
         while True:
             first = self.peek()
+            if closers and closers[-1] == b"]":
+                self._at = _end(SIMPLE, self._held, self._at)
+                first = self.peek()
             if first == b'"':
                 self.take(first)
                 for _ in self.string():

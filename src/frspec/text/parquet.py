@@ -13,6 +13,7 @@ from frspec.text.bad import Bad
 from frspec.text.block import BLOCK, Block, Mark
 from frspec.text.places import File
 from frspec.text.reading import Reading
+from frspec.text.remote import Unreachable
 from frspec.text.shards import Shard
 
 ROWS = 64  # read at once, at most
@@ -59,13 +60,16 @@ def rows_of(content: bytes) -> Iterator[Any]:
 
 def row_group_sizes(file: File) -> list[int]:
     """Bytes of each row group as they lie there; none where the file is no readable Parquet file."""
-    with file.open() as raw:
-        try:
+    unreadable = (UserError, *_broken())
+    try:
+        with file.open() as raw:
             about = _opened(raw).metadata
             groups = [about.row_group(number) for number in range(about.num_row_groups)]
             return [sum(group.column(c).total_compressed_size for c in range(group.num_columns)) for group in groups]
-        except _broken():
-            return []
+    except Unreachable:
+        raise
+    except unreadable:  # reading it will say why
+        return []
 
 
 def _packed_rows(file: Any, groups: range, columns: list[str], start: int, row: int) -> Iterator[tuple[bytes, int]]:
