@@ -20,7 +20,7 @@ def pieces_of(texts: Iterable[str]) -> list[str]:
     pieces = list[str]()
     for text in texts:
         piece, size = list[str](), 0
-        for word in text.split():
+        for word in text.replace("\0", " ").split():  # a text file holds no zero bytes
             if size > LENGTH and piece[-1][-1].isalpha() and word[0].isalpha():
                 pieces.append(_joined(piece))
                 piece, size = [], 0

@@ -144,7 +144,7 @@ def test_kills_notices_other_counts_and_what_is_left_over(library: Library, tmp_
 
 
 def test_pieces_in_any_order_keep_their_tokens(library: Library) -> None:
-    texts = [" ".join(f"{word}{mark}" for word in WORDS * 90 for mark in ("", ",", ".")), "— 12 (été) 山水 x's fin 3"]
+    texts = [" ".join(f"{word}{mark}" for word in WORDS * 90 for mark in ("", ",", ".")), "— 12 (été) 山水\0x's fin 3"]
     pieces = long_text.pieces_of(texts)
     assert len(pieces) > 3
     assert pieces[-1] == " 山水 x's fin"
