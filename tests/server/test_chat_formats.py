@@ -104,6 +104,25 @@ def test_forms_that_cannot_be(client: openai.OpenAI, more: dict[str, Any], param
     assert param is None or refused.value.param == param
 
 
+def schema_format(schema: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "json_schema", "json_schema": {"name": "a", "schema": schema}}
+
+
+@pytest.mark.parametrize(
+    ("more", "name"),
+    [
+        ({"response_format": schema_format({"type": "x"})}, "response_format.json_schema.schema cannot be honoured"),
+        ({"response_format": schema_format({"x-guidance": {}})}, "response_format.json_schema.schema has x-guidance"),
+        ({"structured_outputs": {"json": {"type": "x"}}}, "structured_outputs.json cannot be honoured"),
+    ],
+    ids=["type", "x-guidance", "vllm"],
+)
+def test_errors_speak_of_what_was_sent(client: openai.OpenAI, more: dict[str, Any], name: str) -> None:
+    with pytest.raises(openai.BadRequestError, match=name) as refused:
+        ask(client, extra_body=more)
+    assert ("structured_outputs" in str(refused.value)) == ("structured_outputs" in more)
+
+
 def test_a_call_that_is_required(client: openai.OpenAI) -> None:
     for seed in range(3):
         answer = ask(

@@ -7,7 +7,7 @@ Names and defaults of ``SamplingParams`` are those of vLLM's offline API.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import isfinite
 from numbers import Integral, Real
 from typing import Any
@@ -21,6 +21,7 @@ class StructuredOutputs:
 
     ``json``: a JSON schema, as an object or its text. ``regex``: matches the whole text; syntax of Rust's regex crate.
     ``choice``: one of these texts. ``grammar``: in the Lark syntax of llguidance. ``json_object``: any JSON object.
+    ``asked_as``: what errors call it, where it was asked for by another name than these (not in vLLM).
 
     Raises:
         UserError: when none or several are given, or one is of the wrong type or empty.
@@ -31,6 +32,7 @@ class StructuredOutputs:
     choice: Sequence[str] | None = None
     grammar: str | None = None
     json_object: bool | None = None
+    asked_as: str | None = field(default=None, kw_only=True, compare=False)
 
     def __post_init__(self) -> None:
         self.given()
@@ -56,6 +58,11 @@ class StructuredOutputs:
             said = " and ".join(name for name, _ in given) or "none"
             raise UserError(f"structured_outputs takes one of {', '.join(names)}, but has {said}")
         return given[0]
+
+    @property
+    def name(self) -> str:
+        """What whoever asked for it calls it."""
+        return self.asked_as or f"structured_outputs.{self.given()[0]}"
 
 
 @dataclass(frozen=True)

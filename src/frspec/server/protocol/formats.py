@@ -30,7 +30,7 @@ class JsonObjectFormat(Body):
 
     def structured(self) -> StructuredOutputs:
         """As the sampler takes it."""
-        return StructuredOutputs(json_object=True)
+        return StructuredOutputs(json_object=True, asked_as="response_format")
 
 
 class JsonSchema(Body):
@@ -50,7 +50,7 @@ class JsonSchemaFormat(Body):
 
     def structured(self) -> StructuredOutputs:
         """As the sampler takes it."""
-        return StructuredOutputs(json=self.json_schema.schema_)
+        return StructuredOutputs(json=self.json_schema.schema_, asked_as="response_format.json_schema.schema")
 
 
 ResponseFormat = Annotated[TextFormat | JsonObjectFormat | JsonSchemaFormat, Field(discriminator="type")]

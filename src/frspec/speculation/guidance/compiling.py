@@ -40,7 +40,6 @@ def compile_guide(
     Raises:
         UserError: when the form cannot be guaranteed, in llguidance's words.
     """
-    kind, _ = outputs.given()
     if tokenizer is None:
         raise UserError("structured_outputs needs a tokenizer, but this LLM was made with skip_tokenizer_init=True")
     if not stop_ids:
@@ -58,7 +57,7 @@ def compile_guide(
         matcher = LLMatcher(vocabulary, grammar, log_level=0, limits=limits)
         warnings = matcher.get_grammar_warnings()
         if matcher.is_error() or warnings:
-            raise UserError(f"structured_outputs.{kind} cannot be honoured: {reason(matcher) or warnings[0]}")
+            raise UserError(f"{outputs.name} cannot be honoured: {reason(matcher) or warnings[0]}")
         guide = Guide(matcher, vocabulary, vocab_size, stop_ids)
         guide.check_start()
         return guide

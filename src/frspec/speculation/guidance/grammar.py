@@ -29,54 +29,54 @@ def grammar_of(outputs: StructuredOutputs) -> str:
     Raises:
         UserError: when it is too large, no JSON, or asks for what is not done.
     """
-    kind, wanted = outputs.given()
+    (kind, wanted), name = outputs.given(), outputs.name
     if kind == "json_object":
-        return _json_grammar({"type": "object"})
+        return _json_grammar({"type": "object"}, name)
     if kind == "json":
-        return _json_grammar(_schema(wanted))
+        return _json_grammar(_schema(wanted, name), name)
     if kind == "choice":
         wanted = "start: CHOICE\nCHOICE: " + " | ".join(json.dumps(text, ensure_ascii=False) for text in wanted)
-    _check_size(kind, wanted)
+    _check_size(wanted, name)
     if kind == "regex":
         return LLMatcher.grammar_from_regex(wanted)
     if kind == "grammar" and (option := RULE_OPTION.search(wanted)):
         raise UserError(
-            f"structured_outputs.grammar sets {option[1]} for a rule, which is not honoured here; "
+            f"{name} sets {option[1]} for a rule, which is not honoured here; "
             "use the request's own temperature, max_tokens and stop, or suffix and lazy"
         )
     return LLMatcher.grammar_from_lark(wanted)
 
 
-def _schema(wanted: Any) -> dict[str, Any]:
+def _schema(wanted: Any, name: str) -> dict[str, Any]:
     try:
         schema = json.loads(wanted) if isinstance(wanted, str) else wanted
     except (ValueError, RecursionError) as error:
-        raise UserError(f"structured_outputs.json is no JSON schema: {error}") from error
+        raise UserError(f"{name} is no JSON schema: {error}") from error
     if not isinstance(schema, dict):
-        raise UserError(f"structured_outputs.json is a {type(schema).__name__}; a JSON schema is an object")
+        raise UserError(f"{name} is a {type(schema).__name__}; a JSON schema is an object")
     return schema
 
 
-def _json_grammar(schema: dict[str, Any]) -> str:
+def _json_grammar(schema: dict[str, Any], name: str) -> str:
     try:
         text = json.dumps(schema, ensure_ascii=False, allow_nan=False)
     except (ValueError, TypeError, RecursionError) as error:
-        raise UserError(f"structured_outputs.json is no JSON schema: {error}") from error
-    _check_size("json", text)
+        raise UserError(f"{name} is no JSON schema: {error}") from error
+    _check_size(text, name)
     if "x-guidance" in schema:
-        raise UserError("structured_outputs.json has x-guidance, which could loosen the schema; leave it out")
+        raise UserError(f"{name} has x-guidance, which could loosen the schema; leave it out")
     for part in _parts(schema):
-        _check_distinct(part)
+        _check_distinct(part, name)
     try:
         return LLMatcher.grammar_from_json_schema(text, overrides={"whitespace_pattern": WHITESPACE})
     except ValueError as error:  # llguidance reads no JSON that is nested more deeply than 128 levels
-        raise UserError(f"structured_outputs.json cannot be honoured: {error}") from error
+        raise UserError(f"{name} cannot be honoured: {error}") from error
 
 
-def _check_size(kind: str, text: str) -> None:
+def _check_size(text: str, name: str) -> None:
     size = len(text.encode(errors="surrogatepass"))
     if size > LARGEST:
-        raise UserError(f"structured_outputs.{kind} has {size} bytes, but {LARGEST} are the most; simplify it")
+        raise UserError(f"{name} has {size} bytes, but {LARGEST} are the most; simplify it")
 
 
 def _parts(schema: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -91,7 +91,7 @@ def _parts(schema: dict[str, Any]) -> Iterator[dict[str, Any]]:
             left += part
 
 
-def _check_distinct(part: dict[str, Any]) -> None:
+def _check_distinct(part: dict[str, Any], name: str) -> None:
     """Names that the schema does not list may come twice in a text, and are one to whoever reads it."""
     least, required = part.get("minProperties"), part.get("required", [])
     if not isinstance(least, int) or not isinstance(required, list):
@@ -99,6 +99,6 @@ def _check_distinct(part: dict[str, Any]) -> None:
     open_ended = part.get("additionalProperties") is not False or "patternProperties" in part
     if open_ended and least > len(set(map(str, required))) + 1:
         raise UserError(
-            f"structured_outputs.json has minProperties={least} for names that it does not list, and that these differ "
+            f"{name} has minProperties={least} for names that it does not list, and that these differ "
             "cannot be guaranteed; list them in properties and required"
         )

@@ -95,7 +95,7 @@ class ToolFormat:
         names = frozenset(function["name"] for function in functions)
         free = choice == "auto"
         wanted = Wanted(functions, strict if free else names, free, several=parallel)
-        return StructuredOutputs(grammar=self.grammar(wanted, tokenizer))
+        return StructuredOutputs(grammar=self.grammar(wanted, tokenizer), asked_as="the grammar of these tools")
 
 
 def special_texts(tokenizer: Tokenizer) -> frozenset[str]:
