@@ -8,7 +8,7 @@ from __future__ import annotations
 from frspec.text.tokenizer import Tokenizer
 from frspec.text.tool_calls import grammar
 from frspec.text.tool_calls.call_object import CallObjectParser
-from frspec.text.tool_calls.incoming import Reading, markers
+from frspec.text.tool_calls.incoming import Reading
 from frspec.text.tool_calls.tool_format import ToolFormat, Wanted
 
 OPEN, CLOSE = "<tool_call>", "</tool_call>"
@@ -21,16 +21,7 @@ class HermesParser(CallObjectParser):
     markers = (OPEN, CLOSE)
 
     def _read(self) -> Reading[None]:
-        while (yield from self._in.until(markers(OPEN), self._content)):
-            yield from self._attempt(self._call(), OPEN)
-
-    def _call(self) -> Reading[bool]:
-        yield from self._in.skip_space()
-        if not (yield from self._call_object()):
-            return False
-        yield from self._in.skip_space()
-        ended = (yield from self._in.peek()) == ""
-        return ended or (yield from self._in.expect(CLOSE))
+        yield from self._tagged(self._call_object)
 
 
 def _grammar(wanted: Wanted, tokenizer: Tokenizer) -> str:

@@ -100,6 +100,19 @@ class ToolParser(ABC):
         """All that is left is text."""
         yield from self._in.follow(lambda text, _: len(text), self._content)
 
+    def _tagged(self, call: Callable[[], Reading[bool]]) -> Reading[None]:
+        """The whole text, each call between ``opening`` and ``closing``; the last may lack the latter."""
+        while (yield from self._in.until(markers(self.opening), self._content)):
+            yield from self._attempt(self._in_tags(call()), self.opening)
+
+    def _in_tags(self, call: Reading[bool]) -> Reading[bool]:
+        yield from self._in.skip_space()
+        if not (yield from call):
+            return False
+        yield from self._in.skip_space()
+        ended = (yield from self._in.peek()) == ""
+        return ended or (yield from self._in.expect(self.closing))
+
     def _attempt(self, reading: Reading[bool], marker: str = "") -> Reading[bool]:
         """Read a stretch of calls after ``marker``; whether it was one."""
         self._in.record("" if marker in self._hidden else marker)

@@ -30,11 +30,9 @@ class Qwen3CoderParser(ToolParser):
     markers = (OPEN, CLOSE)
 
     def _read(self) -> Reading[None]:
-        while (yield from self._in.until(markers(OPEN), self._content)):
-            yield from self._attempt(self._call(), OPEN)
+        yield from self._tagged(self._call)
 
     def _call(self) -> Reading[bool]:
-        yield from self._in.skip_space()
         name = (yield from self._tag(FUNCTION)) or ""
         if not name:
             return False
@@ -55,9 +53,7 @@ class Qwen3CoderParser(ToolParser):
             return False
         self._arguments("{}" if between == "{" else "}")
         self._finish()
-        yield from self._in.skip_space()
-        ended = (yield from self._in.peek()) == ""
-        return ended or (yield from self._in.expect(CLOSE))
+        return True
 
     def _tag(self, start: str) -> Reading[str | None]:
         """The name in ``<start=name>``, if that comes next."""
