@@ -13,6 +13,7 @@ import pytest
 
 from frspec import LLM
 from frspec.engine.service import EngineFailure, Overloaded, Service, Stream
+from frspec.engine.share import Share
 from frspec.errors import UserError
 from frspec.text.detokenizer import Detokenizer
 from frspec.types import Delta
@@ -215,6 +216,29 @@ async def test_a_broken_step_loses_its_texts_but_not_the_thread(plain: LLM) -> N
         service.engine.step = real  # type: ignore[method-assign]
         assert service.alive
         assert (await whole(await service.submit(PROMPTS[0], WARM)))[0].finish_reason
+        await settled(service)
+
+
+@in_loop
+async def test_a_broken_step_does_not_lose_who_waits(plain: LLM) -> None:
+    """The engine breaks once, in a pass of the two texts that have a slot; the third goes on as if alone."""
+    llm = plain.with_draft()
+    llm.engine.scheduler.max_num_seqs = 2
+    async with serving(llm) as service:
+        running = [await service.submit(prompt, LASTING) for prompt in PROMPTS[:2]]
+        for stream in running:
+            await anext(stream)
+        waiting, draft = await service.submit(PROMPTS[2], WARM), service.engine._draft
+
+        def broken(*_: object) -> list[Share]:
+            service.engine._draft = draft  # type: ignore[method-assign]
+            raise RuntimeError("a bug")
+
+        service.engine._draft = broken  # type: ignore[method-assign]
+        for stream in running:
+            with pytest.raises(EngineFailure):
+                await whole(stream)
+        assert (await whole(waiting))[0].token_ids == ids(plain.generate(PROMPTS[2], WARM))[0]
         await settled(service)
 
 

@@ -194,7 +194,8 @@ class Service:
                 self.engine.step()
         except Exception as error:
             log.exception("a step failed; the texts in it are lost")
-            for job in self._jobs:
+            broken = [job for job in self._jobs if any(r.output.finish_reason == "abort" for r in job.group.requests)]
+            for job in broken or list(self._jobs):  # where none was broken off, nothing says who is to blame
                 self._abort(job)
                 job.fail(error)
 
