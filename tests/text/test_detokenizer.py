@@ -96,6 +96,19 @@ def test_any_ids_at_any_border(
     assert found == whole[len(commonprefix([whole, before])) :]  # noqa: RUF071 - of strings, not paths
 
 
+@pytest.mark.parametrize("name", ["qwen2", "tinystories"])
+def test_copies_know_nothing_of_each_other(name: str, request: pytest.FixtureRequest) -> None:
+    """The prompt ends within a character; each copy ends it in its own way."""
+    tokenizer: Tokenizer = request.getfixturevalue(name)
+    ids = tokenizer.encode("Once ☃", add_special_tokens=False)
+    first = Detokenizer(tokenizer, ids[:-1])
+    copies = [first.copy() for _ in range(3)]
+    continuations = [ids[-1:], tokenizer.encode("a dog", add_special_tokens=False), tokenizer.encode("☃☃")]
+    for copy, more in zip(copies, continuations, strict=True):
+        alone = Detokenizer(tokenizer, ids[:-1])
+        assert copy.push(more) + copy.flush() == alone.push(more) + alone.flush()
+
+
 def test_half_a_character_waits(tokenizer: Tokenizer, decode: Decode) -> None:
     ids = tokenizer.encode("🫠🫠")
     if "<unk>" in map(tokenizer.token, ids):

@@ -13,6 +13,7 @@ from frspec.engine.request import Request
 from frspec.errors import UserError
 from frspec.models.config import ModelConfig
 from frspec.speculation.guidance import Guide, compile_guide
+from frspec.text.detokenizer import Detokenizer
 from frspec.text.tokenizer import Tokenizer
 from frspec.types import RequestMetrics, RequestOutput, SamplingParams
 
@@ -37,12 +38,16 @@ class Group:
         self.request_id, self.prompt, self.prompt_ids, self.seed = request_id, prompt, prompt_ids, seed
         self._tokenizer = tokenizer
         bad, guide = _bad_word_ids(params, tokenizer), _guide(params, tokenizer, config)
+        words = None
+        if tokenizer is not None and params.detokenize:
+            words = Detokenizer(tokenizer, prompt_ids, params.skip_special_tokens)
         self.requests = [
             Request(
-                prompt_ids, params, seed + i, config.stop_token_ids, limit, tokenizer, bad, i, guide and guide.copy()
+                prompt_ids, params, seed + i, config.stop_token_ids, limit, tokenizer, bad, i,
+                guide and guide.copy(), words and words.copy(),
             )
             for i in range(params.n)
-        ]
+        ]  # fmt: skip
 
     @property
     def length(self) -> int:

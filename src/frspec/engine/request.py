@@ -27,10 +27,11 @@ class Request:
     """One prompt on its way to one completion.
 
     prompt_ids: at least one token; seed: 64 bits; eos_ids: the checkpoint's; limit: the context length, prompt
-    included; tokenizer: None where text was not asked for; guide: of the form the text must have. ``cached`` counts
-    prompt tokens that an earlier text's cache already held. ``text_ends`` and ``depths`` are those of ``Delta``, for
-    every token of the output; ``rounds`` is None unless somebody wants them. ``error`` is what it failed from.
-    ``client``: whose it is. ``opened``: whether it ever had a slot.
+    included; tokenizer: None where there is none; guide: of the form the text must have; words: at the prompt's end,
+    None where no text was asked for. ``cached`` counts prompt tokens that an earlier text's cache already held.
+    ``text_ends`` and ``depths`` are those of ``Delta``, for every token of the output; ``rounds`` is None unless
+    somebody wants them. ``error`` is what it failed from. ``client``: whose it is. ``opened``: whether it ever had a
+    slot.
     """
 
     def __init__(
@@ -44,6 +45,7 @@ class Request:
         bad_word_ids: Sequence[Sequence[int]] = (),
         index: int = 0,
         guide: Guide | None = None,
+        words: Detokenizer | None = None,
     ) -> None:
         self.params, self.index, self.prompt_length = params, index, len(prompt_ids)
         self.tokens = list(prompt_ids)
@@ -63,9 +65,7 @@ class Request:
         self.rounds: list[Round] | None = None
         self.error: Exception | None = None
         self._decode = None if tokenizer is None else lambda id: tokenizer.decode([id], skip_special_tokens=False)
-        self._text: _Text | None = None
-        if tokenizer is not None and params.detokenize:
-            self._text = _Text(Detokenizer(tokenizer, list(prompt_ids), params.skip_special_tokens), params)
+        self._text = None if words is None else _Text(words, params)
         self._most = limit - len(prompt_ids)
         if params.max_tokens is not None:
             self._most = min(self._most, params.max_tokens)

@@ -6,6 +6,7 @@ Knows: what of a text can no longer change when more tokens follow. Does not kno
 from __future__ import annotations
 
 import codecs
+import copy
 from collections.abc import Sequence
 
 from frspec.text.tokenizer import Tokenizer
@@ -28,6 +29,14 @@ class Detokenizer:
         self._shown = ""
         self.push(prompt_ids)
         self._shown = self._pending()
+
+    def copy(self) -> Detokenizer:
+        """Another that goes on from here: a prompt that several outputs continue is read once."""
+        other = copy.copy(self)
+        other._utf8 = codecs.getincrementaldecoder("utf-8")("replace")
+        other._utf8.setstate(self._utf8.getstate())
+        other._run = self._run.copy()
+        return other
 
     def push(self, ids: Sequence[int]) -> str:
         """The text that ``ids`` make final."""
