@@ -8,13 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from frspec.text.reading import Reading, Sources, find_sources
 
 from frspec.errors import UserError
 from frspec.ranking import job
-from frspec.ranking.counts import Counts
+from frspec.ranking.counts import Counts, Tallied
 from frspec.ranking.job import Plan, count_sources
 from frspec.ranking.journal import Journal
+from frspec.text.reading import Reading, Sources, find_sources
 from frspec.text.tokenizer import Tokenizer
 
 WORDS = "a little girl went to the big red house and saw that her friend was sad so they played".split()  # noqa: SIM905
@@ -196,3 +196,23 @@ def test_no_room_is_said_and_the_old_one_stays(
     assert (whole.by_id == count_sources(tokenizer, sources, Plan(1)).by_id).all()
     assert isinstance(whole, Counts)
     assert Journal.__doc__
+
+
+def test_ctrl_c_in_the_middle_of_a_sum_counts_nothing_twice(
+    stories: Path, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tokenizer, sources = Tokenizer.load(stories), find_sources([corpus])
+    plan, add, left = Plan(1, journal=tmp_path / "r.journal"), Counts.add, [3]
+
+    def interrupted_add(self: Counts, tallied: Tallied) -> None:
+        add(self, tallied)
+        left[0] -= 1
+        if left[0] == 0:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Counts, "add", interrupted_add)
+        with pytest.raises(KeyboardInterrupt):
+            count_sources(tokenizer, sources, plan)
+    whole = count_sources(tokenizer, sources, plan)
+    assert (whole.by_id == count_sources(tokenizer, sources, Plan(1)).by_id).all()

@@ -8,8 +8,8 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,7 +24,8 @@ from frspec.text.reading import Reading, Sources
 from frspec.text.shards import Shard, split
 from frspec.text.tokenizer import Tokenizer
 
-SAVED = 1.0  # seconds after which the journal is written again
+SAVED = 1.0  # seconds after which the journal is written again,
+WRITING = 0.05  # or longer, where writing takes more than these: a corpus may be a million files
 AHEAD = 2  # blocks per process that are handed out before they are needed
 SHARED = 6  # processes that one reading thread keeps busy with .xz, the slowest to unpack
 LOGGED = 10  # bad records that are named; the rest are counted
@@ -82,10 +83,11 @@ def count_sources(
     with _ledger(plan, Identity.of(tokenizer, sources.reading, plan.share), shards) as ledger:
         for name, _ in sources.groups if sources.reading.by is None else ():
             ledger.progress.counts.part(name)  # in the order that they were named
-        for step in _steps(tokenizer, sources.reading, plan, ledger.todo()):
-            ledger.take(step)
-            if report is not None:
-                report(ledger.progress.counts, ledger.position, ledger.size)
+        with closing(_steps(tokenizer, sources.reading, plan, ledger.todo())) as steps:  # whoever stops, all stop
+            for step in steps:
+                ledger.take(step)
+                if report is not None:
+                    report(ledger.progress.counts, ledger.position, ledger.size)
     if not ledger.progress.counts.documents and plan.share is None:
         raise UserError(f"no documents in {', '.join(sources.asked)}")
     return ledger.progress.counts
@@ -123,15 +125,12 @@ class Ledger:
         self.shards, self.progress = shards, progress
         self.size = sum(shard.size for shard in shards)
         self._journal = journal
-        self._saved = time.monotonic()
+        self._saved, self._pause = time.monotonic(), SAVED
         self._keys = [shard_key(shard) for shard in shards]
-        self._read = {i: shard.size for i, shard in enumerate(shards) if self._keys[i] in progress.done}
+        self._read = [shard.size if key in progress.done else 0 for key, shard in zip(self._keys, shards, strict=True)]
+        self.position = sum(self._read)  # bytes of the files that have been counted; packed ones as they lie there
         self._named = 0
-
-    @property
-    def position(self) -> int:
-        """How many bytes of the files have been counted; packed ones as they lie on the disk."""
-        return sum(self._read.values())
+        self._whole = True
 
     def todo(self) -> list[Todo]:
         """The shards that are not done; the large ones first, so that no process is left alone with one at the end."""
@@ -141,25 +140,33 @@ class Ledger:
 
     def take(self, step: Step) -> None:
         """Add what was counted, and keep it if the last time is a while ago."""
+        self._whole = False
         self.progress.counts.add(step.tallied)
         if step.mark is not None:
             self.progress.marks[self._keys[step.index]] = step.mark
-            self._read[step.index] = step.raw
+            self._move(step.index, step.raw)
         for index in () if step.mark is not None else (step.index, *step.also):
             self.progress.marks.pop(self._keys[index], None)
             self.progress.done.add(self._keys[index])
-            self._read[index] = self.shards[index].size
+            self._move(index, self.shards[index].size)
+        self._whole = True
         for flaw in step.tallied.bad[: LOGGED - self._named]:
             log.warning("skipped: %s", flaw)
             self._named += 1
-        if time.monotonic() - self._saved > SAVED:
+        if time.monotonic() - self._saved > self._pause:
             self.save()
 
     def save(self) -> None:
-        """Write the journal, where there is one and something to keep."""
-        if self._journal is not None and (self.progress.done or self.progress.marks):
+        """Write the journal, where there is one and something to keep; not with a step that Ctrl-C left half taken."""
+        start = time.monotonic()
+        if self._journal is not None and self._whole and (self.progress.done or self.progress.marks):
             self._journal.save(self.progress, self.shards)
         self._saved = time.monotonic()
+        self._pause = SAVED * max(1.0, (self._saved - start) / WRITING)
+
+    def _move(self, index: int, raw: int) -> None:
+        self.position += raw - self._read[index]
+        self._read[index] = raw
 
 
 @contextmanager
@@ -176,7 +183,7 @@ def _ledger(plan: Plan, identity: Identity, shards: Sequence[Shard]) -> Iterator
         ledger.save()
 
 
-def _steps(tokenizer: Tokenizer, reading: Reading, plan: Plan, todo: Sequence[Todo]) -> Iterator[Step]:
+def _steps(tokenizer: Tokenizer, reading: Reading, plan: Plan, todo: Sequence[Todo]) -> Generator[Step]:
     if plan.on is None:
         return _here(tokenizer, reading, todo, plan.workers or os.cpu_count() or 1)
     from frspec.ranking.on_ray import count_on_ray
@@ -184,7 +191,7 @@ def _steps(tokenizer: Tokenizer, reading: Reading, plan: Plan, todo: Sequence[To
     return count_on_ray(tokenizer, reading, todo, plan.on, plan.workers)
 
 
-def _here(tokenizer: Tokenizer, reading: Reading, todo: Sequence[Todo], workers: int) -> Iterator[Step]:
+def _here(tokenizer: Tokenizer, reading: Reading, todo: Sequence[Todo], workers: int) -> Generator[Step]:
     """On this machine."""
     threads = min(len(todo), -(-workers // SHARED))
     ahead = workers * AHEAD if workers > 1 else 0

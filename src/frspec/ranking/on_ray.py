@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import pickle
 import socket
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from functools import lru_cache
 from importlib.metadata import version
 from itertools import islice
@@ -26,12 +26,12 @@ from frspec.text.tokenizer import Tokenizer
 
 SAME = ("frspec", "tokenizers")  # packages on which the counts depend
 RETRIES = 3  # of a task whose process or node died
-BATCH = 32 << 20  # bytes of small files that make up one task
+BATCH = 64 << 20  # bytes of small files that make up one task
 
 
 def count_on_ray(
     tokenizer: Tokenizer, reading: Reading, todo: Sequence[Todo], on: str, workers: int | None = None
-) -> Iterator[Step]:
+) -> Generator[Step]:
     """What is in each of ``todo``, as they finish. ``workers``: tasks at a time; all that the cores allow by default.
 
     A program that has joined a Ray already counts there.
@@ -46,7 +46,7 @@ def count_on_ray(
 
 def _steps(
     ray: Any, tokenizer: Tokenizer, reading: Reading, todo: Sequence[Todo], workers: int | None
-) -> Iterator[Step]:
+) -> Generator[Step]:
     run = ray.remote(num_cpus=1, max_retries=RETRIES)(made_for(str(Path.cwd()), {name: version(name) for name in SAME}))
     shared = ray.put(pickle.dumps((tokenizer, reading)))
     batches = _batches(todo, workers or _cores(ray))
