@@ -183,6 +183,9 @@ def test_far_away_files_are_split_where_they_can_be_begun_anywhere() -> None:
         shards = split(sources, 1000)
         assert len(shards) > 9
         assert shards[0].file.stamp
+        sent = pickle.dumps(shards[1])
+        assert len(sent) < 500
+        assert pickle.loads(sent).file.open().read() == system.cat("/far/a.jsonl")
         *found, bad = documents(sources, 1000)
         assert [d.text for d in found if isinstance(d, Document)] == texts
         assert isinstance(bad, Bad)

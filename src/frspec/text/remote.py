@@ -9,7 +9,6 @@ from __future__ import annotations
 import io
 import logging
 import re
-from functools import partial
 from pathlib import PurePosixPath
 from typing import Any, BinaryIO, cast
 from urllib.parse import urlsplit
@@ -118,15 +117,29 @@ def _file(system: Any, path: str, info: dict[str, Any], name: str) -> File:
     seekable = bool(size) and (bool(info.get("partial")) if name else True)
     name = name or str(system.unstrip_protocol(path))
     told = next((str(info[key]) for key in STAMPS if info.get(key)), "")
-    return File(name, name, size, partial(_open, system, path, name, size), told and f"{size}-{told}", seekable)
+    return File(name, name, size, Opener(name, size, (system, path)), told and f"{size}-{told}", seekable)
 
 
-def _open(system: Any, path: str, name: str, size: int) -> BinaryIO:
-    try:
-        file = system.open(path, "rb")
-    except Exception as error:
-        raise Unreachable(f"{name}: cannot be opened: {_why(error)}") from error
-    return cast(BinaryIO, io.BufferedReader(Watched(file, name, size), 1 << 16))
+class Opener:
+    """Opens the file called ``name``. Sent to another process it looks for its driver once more: the one here would
+    take along all that it has listed."""
+
+    def __init__(self, name: str, size: int, found: tuple[Any, str] | None = None) -> None:
+        self._name, self._size, self._found = name, size, found
+
+    def __reduce__(self) -> tuple[type[Opener], tuple[str, int]]:
+        return Opener, (self._name, self._size)
+
+    def __call__(self) -> BinaryIO:
+        try:
+            self._found = self._found or _system(self._name, urlsplit(self._name).scheme.lower())
+            system, path = self._found
+            file = system.open(path, "rb")
+        except UserError:
+            raise
+        except Exception as error:
+            raise Unreachable(f"{self._name}: cannot be opened: {_why(error)}") from error
+        return cast(BinaryIO, io.BufferedReader(Watched(file, self._name, self._size), 1 << 16))
 
 
 class Watched(io.RawIOBase):
