@@ -167,6 +167,20 @@ def test_rates_of_several_completions_are_of_the_whole(plain: LLM) -> None:
     assert metrics.decode_seconds > 1.5 * alone.decode_seconds
 
 
+def test_the_context_is_what_the_budget_holds_with_each_drafter(stories: Path) -> None:
+    row = LLM(stories).engine.scheduler.row_bytes
+    llm = LLM(stories, kv_cache_memory_bytes=300 * row)
+    drafted = llm.with_draft(str(stories))
+    both = drafted.engine.scheduler.row_bytes
+    assert both > row
+    assert (llm.max_model_len, drafted.max_model_len) == (300, 300 * row // both)
+    assert drafted.with_draft(None).max_model_len == 300
+    strict = LLM(stories, kv_cache_memory_bytes=300 * row, max_model_len=300)
+    assert strict.with_draft("ngram").max_model_len == 300
+    with pytest.raises(UserError, match="give more in kv_cache_memory_bytes"):
+        strict.with_draft(str(stories))
+
+
 def test_with_draft_keeps_the_shape(stories: Path) -> None:
     llm = LLM(stories, num_speculative_tokens=31, tree_width=7)
     drafter = llm.with_draft(str(stories)).engine.drafter

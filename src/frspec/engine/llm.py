@@ -100,13 +100,13 @@ class LLM:
         if exact:
             target = ExactDecoder.of(target)
         self.config = target.config
-        longest = self._context(max_model_len)
+        self._longest, self._asked_length = self._context(max_model_len), max_model_len
         kept = max(KEPT_PREFIXES, max_num_seqs) if enable_prefix_caching else 0
         self.engine = Engine(target, None, max_num_seqs, max_num_batched_tokens, kept)
         self._shape = shape
         self._set_draft(draft, shape, draft_vocab, ranking, draft_quantize=draft_quantize)
         self.engine.scheduler.budget = budget_bytes(kv_cache_memory_bytes, target.device)
-        self.max_model_len = fitting_length(self.engine.scheduler, longest, max_model_len)
+        self.max_model_len = self._fitting()
         self._seeds = random.SystemRandom() if seed is None else random.Random(seed)
         self._made = itertools.count()
 
@@ -127,6 +127,7 @@ class LLM:
         other = copy.copy(self)
         other.engine = self.engine.without_drafter()
         other._set_draft(draft, shape or self._shape, draft_vocab, ranking, use_noise, draft_quantize)
+        other.max_model_len = other._fitting()  # drafters differ in what they keep of each position
         return other
 
     def _set_draft(
@@ -150,6 +151,9 @@ class LLM:
         engine.drafter = drafter
         if drafter is not None and shape is None:
             engine.controller = make_controller(engine.target, drafter)
+
+    def _fitting(self) -> int:
+        return fitting_length(self.engine.scheduler, self._longest, self._asked_length)
 
     def _context(self, asked: int | None) -> int:
         longest = self.config.context_length
