@@ -50,7 +50,7 @@ def _steps(
     run = ray.remote(num_cpus=1, max_retries=RETRIES)(made_for(str(Path.cwd()), {name: version(name) for name in SAME}))
     shared = ray.put(pickle.dumps((tokenizer, reading)))
     batches = _batches(todo, workers or _cores(ray))
-    waiting = dict[Any, Sequence[Todo]]()
+    waiting = dict[Any, list[Todo]]()
     try:
         while True:
             for batch in islice(batches, max(0, (workers or 2 * _cores(ray)) - len(waiting))):
