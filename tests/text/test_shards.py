@@ -224,6 +224,30 @@ def test_a_long_record_takes_little_memory(tmp_path: Path, monkeypatch: pytest.M
     assert peak < 6_000_000
 
 
+def test_a_long_object_is_no_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes(monkeypatch, 16, 64, 128)
+    path = tmp_path / "a.txt"
+    for content, text in ((json.dumps({"text": "x" * 500}), False), ("{" + "x" * 500, True)):
+        path.write_text(content + "\n{")
+        (shard,) = split(find_sources([path]))
+        if text:
+            assert told(read(shard)) == [content + "\n{"]
+        else:
+            with pytest.raises(UserError, match=r"a\.txt holds JSON Lines; rename it"):
+                read(shard)
+
+
+@pytest.mark.parametrize("size", range(40, 60))
+def test_a_conversation_before_a_long_line_on_the_border_is_not_long(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    sizes(monkeypatch, 64, 64, 128)
+    talk = b'{"messages": [{"role": "user", "content": "Hi"}]}\n'
+    (tmp_path / "a.jsonl").write_bytes(talk + b'{"text": "' + b"x" * 300 + b'"}\n' + talk)
+    found = [told(read(shard)) for shard in split(find_sources([tmp_path]), size)]
+    assert [text for texts in found for text in texts] == ["Hi", "x" * 300, "Hi"]
+
+
 def test_rows_that_a_dictionary_makes_look_small_are_not_held_together(tmp_path: Path) -> None:
     pq.write_table(pa.table({"text": ["x" * 300_000] * 100}), tmp_path / "a.parquet")
     (shard,) = split(find_sources([tmp_path]))

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 
 from frspec.text.block import BLOCK, LONG, Block, Mark
 from frspec.text.long import long_blocks
-from frspec.text.long_line import LongLine, OneLine
+from frspec.text.long_line import LongLine
 from frspec.text.opened import Opened
-from frspec.text.packed import UNREADABLE, Stream
+from frspec.text.packed import UNREADABLE, OneLine, Stream
 
 
 def line_blocks(shard: Opened, after: Mark) -> Iterator[Block]:
@@ -22,9 +22,9 @@ def line_blocks(shard: Opened, after: Mark) -> Iterator[Block]:
     line, given = after.line, after.characters
     for content, position in _whole_lines(shard.stream, shard.shard.end, None if shard.cut is None else LONG):
         before, line = line, line + content.count(b"\n") + (not content.endswith(b"\n"))
-        if content or shard.cut is None:
+        if content:
             yield shard.block("lines", before + 1, content, Mark(position, line))
-        else:
+        elif shard.cut is not None:
             mark = Mark(position, before, given)
             yield from long_blocks(shard, shard.cut, mark, lambda stream: LongLine(stream, shard.reading))
         given = 0
@@ -52,10 +52,10 @@ def _whole_lines(stream: Stream, end: int | None, long: int | None) -> Iterator[
                 yield b"".join(ready), stream.position - held
             raise
         at = chunk.rfind(b"\n") + 1
+        done = not chunk
         if end is not None and stream.position >= end:  # the line that holds the byte before it is the last one
-            at = chunk.find(b"\n", max(0, end - 1 - stream.position + len(chunk))) + 1
-            done = at > 0
-        done = done or not chunk
+            last = chunk.find(b"\n", max(0, end - 1 - stream.position + len(chunk))) + 1
+            at, done = last or at, done or last > 0
         if at or done:
             ready, size = [*ready, *tail, chunk[:at]], size + held + at
             tail, held = [], 0

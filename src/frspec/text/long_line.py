@@ -10,34 +10,12 @@ from typing import Any
 
 from frspec.text.bad import Flaw
 from frspec.text.json_stream import JsonStream
-from frspec.text.packed import Stream
+from frspec.text.packed import OneLine, Stream
 from frspec.text.reading import Reading
 from frspec.text.records import LONE, NO_OBJECT, part_of, text_or_messages, value_of
 
 HELD = "in a line that is too long to be held"
 NAMED = 20  # fields that are named where the one that is looked for is missing
-
-
-class OneLine:
-    """The bytes of ``stream`` up to the end of a line."""
-
-    def __init__(self, stream: Stream) -> None:
-        self._stream = stream
-        self._done = False
-
-    def read(self) -> bytes:
-        """The next of them; none at the end, behind which the stream then is."""
-        chunk = b"" if self._done else self._stream.read()
-        end = chunk.find(b"\n")
-        if end >= 0:
-            self._stream.put_back(chunk[end + 1 :])
-            chunk, self._done = chunk[:end], True
-        return chunk
-
-    def finish(self) -> None:
-        """To the end."""
-        while self.read():
-            pass
 
 
 class LongLine:

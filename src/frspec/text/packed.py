@@ -69,6 +69,28 @@ class Stream:
                 self.put_back(chunk[position - self.position :])
 
 
+class OneLine:
+    """The bytes of ``stream`` up to the end of a line."""
+
+    def __init__(self, stream: Stream) -> None:
+        self._stream = stream
+        self._done = False
+
+    def read(self) -> bytes:
+        """The next of them; none at the end, behind which the stream then is."""
+        chunk = b"" if self._done else self._stream.read()
+        end = chunk.find(b"\n")
+        if end >= 0:
+            self._stream.put_back(chunk[end + 1 :])
+            chunk, self._done = chunk[:end], True
+        return chunk
+
+    def finish(self) -> None:
+        """To the end."""
+        while self.read():
+            pass
+
+
 def _reader(file: BinaryIO, suffix: str) -> Callable[[int], bytes]:
     """What gives about so many bytes at a time, and none at the end."""
     if suffix == ".gz":

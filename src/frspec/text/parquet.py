@@ -60,7 +60,7 @@ def rows_of(content: bytes) -> Iterator[Any]:
 
 def row_group_sizes(file: File) -> list[int]:
     """Bytes of each row group as they lie there; none where the file is no readable Parquet file."""
-    unreadable = (UserError, *_broken())
+    unreadable: tuple[type[Exception], ...] = (UserError, *_broken())
     try:
         with file.open() as raw:
             about = _opened(raw).metadata

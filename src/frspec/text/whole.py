@@ -6,16 +6,16 @@ Knows: UTF-8, and what is surely no text. Does not know: formats, tokens.
 from __future__ import annotations
 
 import codecs
-import json
 from collections.abc import Iterable, Iterator
 from itertools import chain
 
 from frspec.errors import UserError
 from frspec.text.bad import Flaw
 from frspec.text.block import LONG, Block, Mark
+from frspec.text.json_stream import JsonStream
 from frspec.text.long import long_blocks
 from frspec.text.opened import Opened
-from frspec.text.packed import Stream
+from frspec.text.packed import OneLine, Stream
 
 
 def text_blocks(shard: Opened, after: Mark) -> Iterator[Block]:
@@ -24,7 +24,7 @@ def text_blocks(shard: Opened, after: Mark) -> Iterator[Block]:
         return
     stream = shard.stream
     start = stream.start(None if shard.cut is None else LONG + 1)
-    if start.startswith(b"{") and _is_object(start.partition(b"\n")[0]):
+    if start.startswith(b"{") and _holds_object(OneLine(shard.ahead(stream.position))):
         raise UserError(f"{shard.shard.file} holds JSON Lines; rename it to end in .jsonl")
     if shard.cut is None or len(start) <= LONG or shard.reading.by is not None:
         stream.go_to(stream.position + len(start))
@@ -68,8 +68,10 @@ class LongText:
         self._stream.read()
 
 
-def _is_object(line: bytes) -> bool:
+def _holds_object(line: OneLine) -> bool:
+    stream = JsonStream(line.read)
     try:
-        return isinstance(json.loads(line), dict)
-    except (ValueError, RecursionError):
+        stream.skip()
+        return not stream.peek()
+    except Flaw:
         return False
