@@ -18,8 +18,6 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 from click.testing import CliRunner
-from tokenizers import Tokenizer as Backend
-from tokenizers import decoders, models, pre_tokenizers, trainers
 
 from frspec.cli.main import frspec
 from frspec.errors import UserError
@@ -49,18 +47,6 @@ def ray() -> Iterator[Any]:
         patch.setenv("RAY_AUTH_MODE", "disabled")  # or it leaves a token in the home folder
         with joined("ray", 2) as module:
             yield module
-
-
-@pytest.fixture(scope="module")
-def small() -> Tokenizer:
-    """A tokenizer that is sent and loaded in no time: bytes and a few merges."""
-    backend = Backend(models.BPE())
-    backend.pre_tokenizer, backend.decoder = pre_tokenizers.ByteLevel(), decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(
-        vocab_size=400, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), special_tokens=["<|im_end|>"]
-    )
-    backend.train_from_iterator(TEXTS, trainer)
-    return Tokenizer(backend, "small", {})
 
 
 @pytest.fixture

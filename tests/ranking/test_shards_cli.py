@@ -16,16 +16,18 @@ from frspec.errors import UserError
 from frspec.ranking import job
 from frspec.ranking.ranking import Ranking
 from frspec.text.shards import split
+from frspec.text.tokenizer import Tokenizer
 
 WORDS = "the little bird sang über den 東京 tower 2026 and def main(): return".split()  # noqa: SIM905
 SUMS = ("documents", "characters", "tokens", "skipped", "files")
 
 
 @pytest.fixture
-def corpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def corpus(small: Tokenizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Files of all kinds, those that can be begun in their middle in many pieces; with a bad record in one of them."""
     monkeypatch.setattr(job, "split", partial(split, size=4096))
     monkeypatch.chdir(tmp_path)
+    small.backend.save("tokenizer.json")
     folder, pick = tmp_path / "corpus", random.Random(3)
     folder.mkdir()
     texts = [" ".join(pick.choices(WORDS, k=pick.randint(1, 60))) for _ in range(400)]
@@ -38,7 +40,7 @@ def corpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def rank(*words: str) -> str:
-    line = ["rank", "--tokenizer", "demo", "--workers", "1", "--skip-bad", *words]
+    line = ["rank", "--tokenizer", "tokenizer.json", "--workers", "1", "--skip-bad", *words]
     result = CliRunner().invoke(frspec, line, catch_exceptions=False)
     assert result.exit_code == 0, result.output
     return result.stderr
