@@ -29,7 +29,7 @@ def commands() -> list[tuple[str, list[str]]]:
     for document in DOCUMENTS:
         for block in blocks(document, "bash"):
             for line in block.replace("\\\n", " ").splitlines():
-                words = shlex.split(re.sub(r"\$(steps|prompts)", "8", line), comments=True)
+                words = shlex.split(re.sub(r"\$\(\(.*?\)\)|\$\w+", "8", line), comments=True)
                 words = words[1:] if words[:1] == ["say"] else words
                 if words[:1] == ["frspec"] and len(words) > 1:
                     found.append((f"{document.name}: {' '.join(words)}", words[1:]))
