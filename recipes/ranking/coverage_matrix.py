@@ -4,7 +4,8 @@
         [--size N]... [--together FIELD]
 
 Counts a ranking for every name after ``--ranking`` and a balanced mixture of them all, and says which share of each
-``--text`` lies in their most frequent ids: what a draft vocabulary of that size can offer where that text is written.
+``--text`` lies in their most frequent ids, and in as many ids by number: what a draft vocabulary of that size can offer
+where that text is written.
 A name given twice has both sources. Files that both sides name are halved, so that no document is counted on one side
 and tried on the other; ``--together id`` also keeps documents in one half whose ids end alike behind the last slash.
 FOLDER gets the rankings, coverage.md and coverage.png. The last line is one JSON object.
@@ -13,19 +14,21 @@ FOLDER gets the rankings, coverage.md and coverage.png. The last line is one JSO
 from __future__ import annotations
 
 import json
-import re
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import click
+import numpy as np
 from coverage_picture import draw
 from halves import shared_files, write_side
 from program import run
 
-from frspec.ranking.ranking import Ranking
+from frspec.ranking.ranking import Ids, Ranking
 
 MIXTURE = "all balanced"
+NONE = "none: the lowest ids"
+"""A tokenizer numbers its tokens about by how frequent they were in the texts that it was made of."""
 Matrix = dict[int, dict[str, dict[str, float]]]
 """By size, ranking and text: the share of the text's tokens, 0 to 1."""
 
@@ -33,7 +36,7 @@ Matrix = dict[int, dict[str, dict[str, float]]]
 def count(tokenizer: str, files: Mapping[str, Path], folder: Path) -> dict[str, Path]:
     """A ranking of each file, in ``folder``."""
     folder.mkdir(parents=True, exist_ok=True)
-    made = {name: folder / f"{re.sub(r'[^a-z0-9]+', '-', name.lower())}.ranking" for name in files}
+    made = {name: folder / f"{file.stem}.ranking" for name, file in files.items()}
     for name, file in files.items():
         run("rank", "--tokenizer", tokenizer, file, "--restart", "-o", made[name])
     return made
@@ -45,11 +48,15 @@ def matrix(rankings: Mapping[str, Path], texts: Mapping[str, Path], sizes: Seque
     loaded = {name: Ranking.load(file) for name, file in rankings.items()}
     return {
         size: {
-            name: {text: tokens.coverage(ranking.prefix(size)) for text, tokens in counted.items()}
-            for name, ranking in loaded.items()
+            name: {text: tokens.coverage(ids) for text, tokens in counted.items()}
+            for name, ids in _choices(loaded, size).items()
         }
         for size in sizes
     }
+
+
+def _choices(rankings: Mapping[str, Ranking], size: int) -> dict[str, Ids]:
+    return {name: ranking.prefix(size) for name, ranking in rankings.items()} | {NONE: np.arange(size)}
 
 
 def markdown(found: Matrix) -> str:
@@ -110,7 +117,7 @@ def main(
     found = matrix(made, counted, sorted(sizes))
     table = markdown(found)
     (output / "coverage.md").write_text(table)
-    draw(found, Path(tokenizer).name, {name for name in made if name in counted}, output / "coverage.png")
+    draw(found, Path(tokenizer).name, output / "coverage.png")
     print(table)
     print(
         json.dumps(

@@ -6,6 +6,7 @@ Knows: which files both sides name, how to halve them. Does not know: tokens.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from zlib import crc32
@@ -30,7 +31,7 @@ def write_side(named: Named, shared: set[str], half: int, together: str | None, 
     Every other document is in a half. ``together``: a field; documents whose value ends alike, behind the last slash,
     stay in one half, such as one task in several programming languages.
     """
-    files = {name: folder / f"{number}.jsonl" for number, name in enumerate(named)}
+    files = {name: folder / f"{re.sub(r'[^a-z0-9]+', '-', name.lower())}.jsonl" for name in named}
     for name, sources in named.items():
         with files[name].open("w") as lines:
             for document, number in _numbered(sources, together):
