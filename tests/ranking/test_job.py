@@ -185,3 +185,14 @@ def test_shards_by_themselves_come_to_what_the_job_counts(letters: Tokenizer, tm
         counts.add(job.count_shards(letters, sources.reading, [Todo(0, shard, Mark())]))
     assert (counts.by_id == whole.by_id).all()
     assert (counts.documents, counts.characters) == (whole.documents, whole.characters)
+
+
+def test_a_field_of_too_many_values_is_refused(
+    letters: Tokenizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("frspec.ranking.counts.MOST", 3)
+    file = write(tmp_path / "a.jsonl", *({"text": "a", "id": id} for id in (1, 2, 3, 1)))
+    assert list(by_part(count_sources(letters, find_sources([file], Reading(by="id")), Plan(1)))) == ["1", "2", "3"]
+    write(file, *({"text": "a", "id": id} for id in (1, 2, 3, 4)))
+    with pytest.raises(UserError, match="more than 3 parts, the last one '4'; --by is for"):
+        count_sources(letters, find_sources([file], Reading(by="id")), Plan(1))

@@ -10,7 +10,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from frspec.errors import UserError
 from frspec.ranking.ranking import Ids
+
+MOST = 1000  # parts, of one or two megabytes each
 
 
 @dataclass
@@ -54,8 +57,18 @@ class Counts:
     skipped: int = 0
 
     def part(self, name: str) -> Part:
-        """The part of that name; an empty one if nothing has been counted for it."""
-        return self.parts.setdefault(name, Part(np.zeros(self.vocab_size, dtype=np.int64)))
+        """The part of that name; an empty one if nothing has been counted for it.
+
+        Raises:
+            UserError: when there are more than memory is for.
+        """
+        if name not in self.parts:
+            if len(self.parts) >= MOST:
+                raise UserError(
+                    f"more than {MOST:,} parts, the last one {name!r}; --by is for few values, like languages"
+                )
+            self.parts[name] = Part(np.zeros(self.vocab_size, dtype=np.int64))
+        return self.parts[name]
 
     def add(self, tallied: Tallied) -> None:
         """Add what was counted elsewhere; the order in which that happens makes no difference."""

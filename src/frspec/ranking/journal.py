@@ -40,6 +40,7 @@ class Identity:
         fingerprint = tokenizer.fingerprint  # refuses a vocabulary that the library would take minutes to write down
         rules = tokenizer.backend.to_str() + (tokenizer.chat_template or "")
         facts = {
+            "the tokenizers library": version("tokenizers"),
             "the tokenizer": [fingerprint, hashlib.sha256(rules.encode()).hexdigest()[:32]],
             "--field": reading.field,
             "--by": reading.by,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from importlib.metadata import version
 from typing import Any
 
 from frspec.artifacts import provenance
@@ -58,5 +59,5 @@ def _share(tokenizer: Tokenizer, sources: Sources, plan: Plan) -> dict[str, Any]
     if plan.share is None:
         return {}
     files = sorted((part, file.name, file.size) for part, files in sources.groups for file in files)
-    identity = json.dumps([Identity.of(tokenizer, sources.reading, None).facts, files])
+    identity = json.dumps([version("frspec"), Identity.of(tokenizer, sources.reading, None).facts, files])
     return {"shard": "{}/{}".format(*plan.share), "job": hashlib.sha256(identity.encode()).hexdigest()[:16]}

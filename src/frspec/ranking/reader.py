@@ -19,6 +19,7 @@ from frspec.text.shards import Shard
 
 AHEAD = 4  # blocks per thread
 PAUSE = 0.1  # seconds after which a thread looks whether it is still wanted
+LEAVE = 3.0  # seconds to wait for one that is no longer; a place that does not answer may hold it for minutes
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,7 @@ def read_ahead(todo: Sequence[Todo], reading: Reading, cut: Cut, threads: int) -
     finally:
         stop.set()
         for worker in workers:
-            worker.join()
+            worker.join(LEAVE)
 
 
 def _read(task: Todo, reading: Reading, cut: Cut) -> Iterator[Read]:
