@@ -16,19 +16,18 @@ import torch
 from torch import Tensor
 
 from frspec.clock import Clock
+from frspec.engine.accepting import Accepting
 from frspec.engine.request import Request
 from frspec.engine.scheduler import Scheduler
 from frspec.engine.share import Share
 from frspec.engine.synthetic import SyntheticAcceptance
-from frspec.errors import UserError
 from frspec.models.decoder import Decoder
 from frspec.models.layers.split import one_thread
 from frspec.speculation.controller import Controller, Verdict
 from frspec.speculation.drafters.base import Adaptive, Drafter
 from frspec.speculation.guidance import LARGEST_TREE
 from frspec.speculation.plan import Plan
-from frspec.speculation.verify import verify
-from frspec.types import Round, StepStats, TokenTree
+from frspec.types import StepStats, TokenTree
 
 log = logging.getLogger("frspec")
 BESIDE = 64
@@ -59,13 +58,13 @@ class Engine:
         cache_bytes: int | None = None,
         prefill_beside: int | None = None,
     ) -> None:
-        self.target, self.controller, self.synthetic = target, controller, synthetic
+        self.target, self.controller = target, controller
         beside = prefill_beside or (prefill_chunk if target.device.type != "cpu" else min(prefill_chunk, BESIDE))
         self.scheduler = Scheduler(target, max_num_seqs, cache_bytes, kept_prefixes, prefill_chunk, beside)
         self.drafter = drafter
         self._plan: Plan | None = None
-        self._draft_seconds = self._verify_seconds = 0.0
         self.stats, self.clock = StepStats(), Clock(target.device)
+        self._accepting = Accepting(self.stats, self.scheduler.counts, synthetic)
 
     def without_drafter(self) -> Engine:
         """Another engine for the same target, with the same limits, that decodes plainly so far."""
@@ -83,6 +82,15 @@ class Engine:
     @drafter.setter
     def drafter(self, drafter: Drafter | None) -> None:
         self.scheduler.drafter = drafter
+
+    @property
+    def synthetic(self) -> SyntheticAcceptance | None:
+        """Acceptance that is drawn instead of earned."""
+        return self._accepting.synthetic
+
+    @synthetic.setter
+    def synthetic(self, drawn: SyntheticAcceptance | None) -> None:
+        self._accepting.synthetic = drawn
 
     @property
     def running(self) -> list[Request]:
@@ -126,7 +134,7 @@ class Engine:
             reading = self._read_prompts()
             begun = perf_counter()
             shares = reading + self._draft(sum(len(share.tree) for share in reading))
-            self._draft_seconds = perf_counter() - begun
+            self._accepting.draft_seconds = perf_counter() - begun
             verdicts = self._pass(shares)
         except BaseException:  # Ctrl-C: a half-done step must not go on as if it were whole
             for request in self.running:
@@ -151,8 +159,8 @@ class Engine:
                 return [verdict for share in shares for verdict in self._pass([share])]
             shares[0].request.fail(error)
             return []
-        self._verify_seconds = perf_counter() - begun
-        return self._accept(shares, features, logits)
+        self._accepting.verify_seconds = perf_counter() - begun
+        return self._accepting.accept(shares, features, logits, self._observe)
 
     def _learn(self, verdicts: Sequence[Verdict], seconds: float | None) -> None:
         """Let the controller see what came of the round, if anybody is still drafted for."""
@@ -235,64 +243,6 @@ class Engine:
         self.clock.lap("verify")
         return features, logits
 
-    def _accept(self, shares: Sequence[Share], features: Tensor, logits: Tensor) -> list[Verdict]:
-        """Keep of every share what the target agrees with; what it said of the drafted ones."""
-        # A GPU finds all rows' best tokens at once; a CPU had rather look at no more rows than the walk comes to.
-        greedy = logits.device.type != "cpu" and any(share.request.params.greedy for share in shares)
-        best = logits.argmax(-1).tolist() if greedy else []
-        start, verdicts = 0, list[Verdict]()
-        for share in shares:
-            own = slice(start, start + len(share.wanted))
-            try:
-                if share.reading:
-                    self._keep_prompt(share, features[share.rows], logits[own], best[own])
-                else:
-                    verdicts.append(self._keep_path(share, features[share.rows], logits[own], best[own]))
-            except Exception as error:  # one request cannot be honoured, or broke; the others go on
-                share.request.fail(error)
-            start = own.stop
-        return verdicts
-
-    def _keep_prompt(self, share: Share, features: Tensor, logits: Tensor, best: list[int]) -> None:
-        request, start, count = share.request, share.cache.length, len(share.tree)
-        following = request.tokens[start + 1 : start + count + 1]
-        request.note_prompt(start, following, logits)
-        if share.samples:
-            if not bool(logits[-1].isfinite().all()):
-                raise UserError("the model's scores are not finite numbers; its weights are damaged or overflow")
-            request.emit(_pick(request, logits[-1], best[-1:]), logits[-1])
-            request.depths.append(0)
-            self.scheduler.counts.generated_tokens += 1
-            following.append(request.tokens[-1])
-        share.cache.commit(count)
-        self._observe(request, following, features)
-        if share.samples:
-            request.note_time()  # by now the drafter, too, has read the prompt
-
-    def _keep_path(self, share: Share, features: Tensor, logits: Tensor, best: list[int]) -> Verdict:
-        request, tree = share.request, share.tree
-
-        def pick(node: int) -> tuple[int, bool]:
-            token = _pick(request, logits[node], best[node : node + 1])
-            if self.synthetic is not None:
-                token = self.synthetic.pick(tree, node, token, request)
-            return token, request.emit(token, logits[node])
-
-        tokens, parents, depths = tree.tokens.tolist(), tree.parents.tolist(), tree.depths.tolist()
-        path, emitted = verify(tokens, parents, pick)
-        share.cache.commit(path)
-        self._observe(request, emitted, features[path])
-        for stats in (request.metrics, self.stats):
-            stats.count(depths[1:], accepted=len(path) - 1, emitted=len(emitted))
-        self.scheduler.counts.generated_tokens += len(emitted)
-        self.scheduler.counts.drafts += len(tokens) > 1
-        request.depths += [*range(1, len(path)), 0]
-        if request.rounds is not None:
-            seconds = (self._draft_seconds, self._verify_seconds)
-            request.rounds.append(Round(tokens, parents, depths, path, emitted, *seconds))
-        request.note_time()
-        return Verdict(request.draft, tree, path, emitted)
-
     def _observe(self, request: Request, tokens: Sequence[int], features: Tensor) -> None:
         if self.drafter is not None and not (request.finished or request.draft.failed):
             self.clock.lap("sampling")
@@ -301,8 +251,3 @@ class Engine:
                 self.drafter.observe(request.draft, tokens, features, self.clock)
             except Exception as error:
                 self._stop_drafting([request], error)
-
-
-def _pick(request: Request, logits: Tensor, best: list[int]) -> int:
-    """The target's token after one row."""
-    return best[0] if best and request.sampler.plain else request.sampler.pick(logits)
