@@ -61,7 +61,7 @@ def reading_options(command: Callable[..., None]) -> Callable[..., None]:
 @click.option("--restart", is_flag=True, help="Forget what an interrupted count has done.")
 @click.option("--revision", help="Branch, tag or commit of a hub id.")
 @click.option("--from-model", metavar="MODEL", expose_value=False,
-              help="Rank what MODEL itself answers to --prompts; see frspec rank --from-model MODEL --help.")  # fmt: skip
+              help="Rank what MODEL answers to --prompts; see frspec rank --from-model MODEL --help.")  # fmt: skip
 def rank(
     sources: tuple[str, ...],
     name: str,
