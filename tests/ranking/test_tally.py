@@ -1,6 +1,5 @@
 """Counts of ids against the tokenizers library's encoding, whichever way a text goes."""
 
-import os
 from collections import Counter
 from functools import cache
 from pathlib import Path
@@ -49,7 +48,7 @@ def test_any_texts(name: str, texts: list[str]) -> None:
 @pytest.mark.parametrize("name", KINDS)
 def test_everything_in_small_amounts(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Long texts in parts, words and batches taken away often: the same."""
-    for module, number, value in ((cutting, "PART", 500), (cutting, "AROUND", 100), (tally, "PART", 500)):
+    for module, number, value in ((cutting, "PART", 500), (cutting, "AROUND", 100), (tally, "LONG", 500)):
         monkeypatch.setattr(module, number, value)
     monkeypatch.setattr(tally, "ENOUGH", 900)
     monkeypatch.setattr(tally, "BATCH", 900)
@@ -86,16 +85,6 @@ def test_half_a_surrogate_pair() -> None:
         with pytest.raises(UserError, match="surrogate"):
             kind(name)[1].count([Piece("b"), Piece("a \ud800")])
         assert counted(kind(name)[1], "a") == library(kind(name)[0], "a"), "what came before an error is not kept"
-
-
-@pytest.mark.parametrize("before", [None, "true"])
-def test_threads_of_the_library_are_as_before(before: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
-    if before is None:
-        monkeypatch.delenv(tally.PARALLEL, raising=False)
-    else:
-        monkeypatch.setenv(tally.PARALLEL, before)
-    kind("llama3")[1].count([Piece("a")])
-    assert os.environ.get(tally.PARALLEL) == before
 
 
 @pytest.mark.parametrize("name", ["qwen2", "o200k"])

@@ -17,7 +17,7 @@ from itertools import accumulate, product
 
 import numpy as np
 import numpy.typing as npt
-from tokenizers import Regex, pre_tokenizers
+from tokenizers import Regex, normalizers
 
 Mask = npt.NDArray[np.bool_]
 
@@ -44,8 +44,8 @@ class UntranslatableError(ValueError):
 @lru_cache(maxsize=256)
 def members(expression: str, characters: str = ASKED) -> Mask:
     """[0x110000]: which of ``characters`` the library matches with ``expression``, a pattern of one character."""
-    pieces = pre_tokenizers.Split(Regex(f"(?:{expression})+"), "removed").pre_tokenize_str(characters)
-    return mask_of(characters) & ~mask_of("".join(piece for piece, _ in pieces))
+    others = normalizers.Replace(Regex(f"(?:{expression})+"), "").normalize_str(characters)
+    return mask_of(characters) & ~mask_of(others)
 
 
 def mask_of(characters: str) -> Mask:

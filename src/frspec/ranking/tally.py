@@ -1,4 +1,4 @@
-"""How often each id occurs in texts, as the ``tokenizers`` library would have it, on one core.
+"""How often each id occurs in texts, as the ``tokenizers`` library would have it.
 
 Knows: which texts go which way: by their words, or whole through the library. Does not know: documents, files,
 processes.
@@ -7,7 +7,6 @@ processes.
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Iterable, Iterator
 from itertools import chain
 
@@ -16,11 +15,11 @@ import numpy as np
 from frspec.ranking.patterns import UntranslatableError
 from frspec.ranking.ranking import Ids
 from frspec.ranking.words import Words
-from frspec.text.cutting import PART, Cutter
+from frspec.text.cutting import Cutter
 from frspec.text.document import Piece
 from frspec.text.tokenizer import Tokenizer
 
-PARALLEL = "TOKENIZERS_PARALLELISM"
+LONG = 1 << 20  # characters from which on a text is cut
 ENOUGH = 1 << 22  # characters whose words are held at once
 BATCH = 1 << 18  # characters whose tokens are held at once where the library makes them
 
@@ -46,10 +45,9 @@ class Tally:
             UserError: when a text holds half of a surrogate pair.
         """
         by_id = np.zeros(self._tokenizer.vocab_size, dtype=np.int64)
-        with _one_core():
-            for ids, times in self._counts(pieces):
-                # Sums of floats, exact below 2**53; np.add.at is slower.
-                by_id += np.bincount(ids, times, len(by_id)).astype(np.int64)
+        for ids, times in self._counts(pieces):
+            # Sums of floats, exact below 2**53; np.add.at is slower.
+            by_id += np.bincount(ids, times, len(by_id)).astype(np.int64)
         used = np.flatnonzero(by_id)
         return used, by_id[used]
 
@@ -62,7 +60,7 @@ class Tally:
             if piece.spans is not None:
                 yield self._meant(piece), None
                 continue
-            for text in self._cutter.cut([piece.text]) if len(piece.text) > PART else [piece.text]:
+            for text in self._cutter.cut([piece.text]) if len(piece.text) > LONG else [piece.text]:
                 if self._words is not None and self._words.add(text):
                     held += len(text)
                     if held >= ENOUGH:
@@ -91,17 +89,3 @@ class Tally:
         nearest = np.searchsorted(spans[:, 1], start, side="right")  # the first span that ends behind it
         meant: Ids = ids[end > spans[nearest, 0]]
         return meant
-
-
-@contextlib.contextmanager
-def _one_core() -> Iterator[None]:
-    """The library counts on this core only; the other processes have theirs."""
-    before = os.environ.get(PARALLEL)
-    os.environ[PARALLEL] = "false"
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ[PARALLEL]
-        else:
-            os.environ[PARALLEL] = before

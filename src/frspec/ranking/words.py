@@ -16,6 +16,7 @@ from array import array
 from codecs import charmap_decode
 from collections import Counter
 from collections.abc import Callable
+from operator import attrgetter
 from typing import Any
 from unicodedata import category
 
@@ -34,6 +35,8 @@ GPT2 = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|
 KEPT = 1 << 18  # words whose ids are remembered; twice as many at times
 LONG = 48  # characters; longer words hardly come again
 _SPELLING = "".join(byte_characters())
+
+_ID = attrgetter("id")
 
 Stage = Callable[[str], list[str]]
 
@@ -94,7 +97,7 @@ class Words:
         found = self._before.get(word)
         if found is None:
             spelled = charmap_decode(word.encode(), "strict", _SPELLING)[0]
-            found = array("I", [token.id for token in self._model.tokenize(spelled)]).tobytes()
+            found = array("I", map(_ID, self._model.tokenize(spelled))).tobytes()
         if len(word) <= LONG:
             if len(self._recent) >= KEPT:
                 self._before, self._recent = self._recent, {}

@@ -27,7 +27,7 @@ from frspec.text.tokenizer import Tokenizer
 
 PART = 1 << 18
 """Characters of a part, at most, where there are places to cut."""
-AROUND = 1 << 12  # characters on each side that are encoded to try a place
+AROUND = 1 << 11  # characters on each side that are encoded to try a place
 NEAR = 1 << 5  # the same, to see soon that a place is none
 TRIES = 16  # places of each sort
 SPACE = re.compile(r"(?<=[^\W_]) (?=[^\W_])")
