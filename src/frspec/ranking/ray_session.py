@@ -12,6 +12,7 @@ import signal
 import socket
 import sys
 import threading
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, NoReturn
@@ -26,6 +27,7 @@ SETTINGS = {
     "RAY_SCHEDULER_EVENTS": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
 }
+QUIET = {"log_to_driver": False, "logging_level": logging.CRITICAL}
 ALONE = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}  # whatever its name says: listen on 127.0.0.1 and nowhere else
 
 
@@ -70,8 +72,13 @@ def _connection(ray: Any, address: str, workers: int | None) -> Iterator[None]:
     _check_answers(address)
     try:
         try:
-            quiet = {"log_to_driver": False, "logging_level": logging.CRITICAL}
-            context = ray.init(address, **quiet, **(local if address == "local" else {}))
+            with warnings.catch_warnings(action="ignore"):
+                context = ray.init(address, **QUIET, **(local if address == "local" else {}))
+        except ConnectionError as error:
+            raise UserError(
+                f"found no Ray to join ({address}), or one that wants a token (RAY_AUTH_MODE=token); "
+                "`ray start --head` starts one, --on ray needs none"
+            ) from error
         except Exception as error:  # there are as many kinds as there are ways to go wrong
             raise UserError(f"cannot {'start' if address == 'local' else 'join'} Ray: {first_line(error)}") from error
         if address == "local":
