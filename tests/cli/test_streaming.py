@@ -26,9 +26,11 @@ class Terminal(io.StringIO):
         return True
 
 
-def snapshot(ids: list[int], text: str, accepted: int) -> RequestOutput:
-    metrics = RequestMetrics(accepted_per_position=[accepted])
-    return RequestOutput("0", None, [1], [CompletionOutput(0, text, ids)], False, 0, metrics)
+def snapshot(text: str, ends: list[int]) -> RequestOutput:
+    """Every other token was a draft."""
+    depths = [place % 2 for place in range(len(ends))]
+    answer = CompletionOutput(0, text, list(range(len(ends))), text_ends=ends, depths=depths)
+    return RequestOutput("0", None, [1], [answer], False, 0, RequestMetrics())
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +45,7 @@ def test_all_but_the_last_token_of_a_pass_were_drafts(
 ) -> None:
     params = SamplingParams(temperature=0.8, seed=5, max_tokens=60, stop=stop)
     decode, prompt = llm.get_tokenizer().backend.decode, llm.get_tokenizer().encode(TALK)
-    drafted, shown, flags, before = Drafted(llm.get_tokenizer()), "", "", 0
+    drafted, shown, flags, before = Drafted(), "", "", 0
     expected = ""
     for output in LLM(stories, draft=str(stories), **shape).stream(TALK, params):
         ids = output.outputs[0].token_ids
@@ -66,15 +68,16 @@ def test_no_character_is_lost_or_shown_twice(stories_tokenizer: Tokenizer, text:
     """Byte tokens and passes of any length; what is final after each comes from the tokenizer library."""
     ids = stories_tokenizer.encode("x" + text, add_special_tokens=False)
     ids = ids[len(stories_tokenizer.encode("x", add_special_tokens=False)) :]
-    drafted, shown, place, accepted = Drafted(stories_tokenizer), "", 0, 0
-    whole = stories_tokenizer.backend.decode([1, *ids])
+    texts = [stories_tokenizer.backend.decode([1, *ids[: place + 1]]).rstrip("\ufffd") for place in range(len(ids))]
+    drafted, shown, flags, place, passes = Drafted(), "", "", 0, 0
     while place < len(ids):
-        step = cuts[accepted % len(cuts)]
-        place, accepted = place + step, accepted + step - 1
-        known = whole if place >= len(ids) else stories_tokenizer.backend.decode([1, *ids[:place]]).rstrip("\ufffd")
-        shown += "".join(piece for piece, _ in drafted.pieces(snapshot(ids[:place], known, accepted)))
+        place, passes = min(len(ids), place + cuts[passes % len(cuts)]), passes + 1
+        known = texts[place - 1]
+        for piece, was_draft in drafted.pieces(snapshot(known, list(map(len, texts[:place])))):
+            shown, flags = shown + piece, flags + ".x"[was_draft] * len(piece)
         assert shown == known
-    assert shown == (whole if ids else "")
+    ends = [0, *map(len, texts)]
+    assert flags == "".join(".x"[place % 2] * (ends[place + 1] - ends[place]) for place in range(len(ids)))
 
 
 @pytest.fixture(scope="module")

@@ -39,7 +39,7 @@ class LocalSession(Session):
         return self.llm.engine.clock.seconds
 
     def cutter(self) -> Drafted:
-        return Drafted(self.llm.get_tokenizer())
+        return Drafted()
 
     def _outputs(self) -> Iterator[RequestOutput]:
         prompt = self.llm.chat_prompt(self.messages, chat_template_kwargs=self.variables)

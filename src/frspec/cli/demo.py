@@ -102,7 +102,7 @@ def _show(llm: LLM, source: Any, opening: str, params: SamplingParams, colour: b
     from frspec.cli.streaming import Drafted, Stream
 
     llm.with_draft(llm.engine.drafter).generate(source, replace(params, max_tokens=WARM_UP))
-    stream, output = Stream(sys.stdout, Drafted(llm.get_tokenizer()), colour), None
+    stream, output = Stream(sys.stdout, Drafted(), colour), None
     stream.open(opening)
     for output in llm.stream(source, params):
         stream.show(output)

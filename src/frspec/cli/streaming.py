@@ -9,8 +9,6 @@ from collections import deque
 from typing import Protocol, TextIO
 
 from frspec.cli.terminal import Writer
-from frspec.text.detokenizer import Detokenizer
-from frspec.text.tokenizer import Tokenizer
 from frspec.types import RequestOutput
 
 Piece = tuple[str, bool]
@@ -50,18 +48,13 @@ class Cutter(Protocol):
 
 
 class Drafted:
-    """A ``Cutter`` for answers of an engine in this process.
+    """A ``Cutter`` for answers of an engine in this process, with one completion each.
 
-    The first tokens of a target pass are accepted drafts, as many as ``accepted_per_position`` has grown by; the last
-    is the target's own. A character counts as the token's that completes it. For requests with one completion and
-    without special tokens in its text; where a snapshot covers several passes (another stream shares the engine) their
-    drafts are counted as if they came first.
+    A character counts as the token's that completes it.
     """
 
-    def __init__(self, tokenizer: Tokenizer) -> None:
-        self._tokenizer = tokenizer
-        self._detokenizer: Detokenizer | None = None
-        self._tokens = self._accepted = self._written = 0
+    def __init__(self) -> None:
+        self._tokens = 0
         self._cuts = Cuts()
 
     def pieces(self, output: RequestOutput) -> list[Piece]:
@@ -69,14 +62,10 @@ class Drafted:
 
         A stop string or an unfinished character may hold text back; it comes with a later snapshot.
         """
-        completion = output.outputs[0]
-        if self._detokenizer is None:
-            self._detokenizer = Detokenizer(self._tokenizer, output.prompt_token_ids)
-        accepted = sum(output.metrics.accepted_per_position)
-        for place, token in enumerate(completion.token_ids[self._tokens :]):
-            self._written += len(self._detokenizer.push([token]))
-            self._cuts.add(self._written, place < accepted - self._accepted)
-        self._tokens, self._accepted = len(completion.token_ids), accepted
+        completion, new = output.outputs[0], slice(self._tokens, None)
+        for end, depth in zip(completion.text_ends[new], completion.depths[new], strict=True):
+            self._cuts.add(end, depth > 0)
+        self._tokens = len(completion.text_ends)
         return self._cuts.cut(completion.text)
 
 

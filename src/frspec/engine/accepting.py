@@ -67,7 +67,7 @@ class Accepting:
             if not bool(logits[-1].isfinite().all()):
                 raise UserError("the model's scores are not finite numbers; its weights are damaged or overflow")
             request.emit(_pick(request, logits[-1], best[-1:]), logits[-1])
-            request.depths.append(0)
+            request.output.depths.append(0)
             self.counts.generated_tokens += 1
             following.append(request.tokens[-1])
         share.cache.commit(count)
@@ -92,7 +92,7 @@ class Accepting:
             stats.count(depths[1:], accepted=len(path) - 1, emitted=len(emitted))
         self.counts.generated_tokens += len(emitted)
         self.counts.drafts += len(tokens) > 1
-        request.depths += [*range(1, len(path)), 0]
+        request.output.depths += [*range(1, len(path)), 0]
         if request.rounds is not None:
             seconds = (self.draft_seconds, self.verify_seconds)
             request.rounds.append(Round(tokens, parents, depths, path, emitted, *seconds))

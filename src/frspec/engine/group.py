@@ -76,9 +76,13 @@ class Group:
             prompt_token_ids=self.prompt_ids,
             outputs=[
                 replace(
-                    r.output, token_ids=list(r.output.token_ids), logprobs=r.output.logprobs and [*r.output.logprobs]
+                    one,
+                    token_ids=list(one.token_ids),
+                    logprobs=one.logprobs and [*one.logprobs],
+                    text_ends=list(one.text_ends),
+                    depths=list(one.depths),
                 )
-                for r in self.requests
+                for one in (request.output for request in self.requests)
             ],
             finished=self.finished,
             seed=self.seed,

@@ -29,9 +29,8 @@ class Request:
     prompt_ids: at least one token; seed: 64 bits; eos_ids: the checkpoint's; limit: the context length, prompt
     included; tokenizer: None where there is none; guide: of the form the text must have; words: at the prompt's end,
     None where no text was asked for. ``cached`` counts prompt tokens that an earlier text's cache already held.
-    ``text_ends`` and ``depths`` are those of ``Delta``, for every token of the output; ``rounds`` is None unless
-    somebody wants them. ``error`` is what it failed from. ``client``: whose it is. ``opened``: whether it ever had a
-    slot.
+    ``rounds`` is None unless somebody wants them. ``error`` is what it failed from. ``client``: whose it is.
+    ``opened``: whether it ever had a slot.
     """
 
     def __init__(
@@ -60,8 +59,6 @@ class Request:
         self.metrics = RequestMetrics()
         self.output = CompletionOutput(index, "", [], logprobs=None if params.logprobs is None else [])
         self.prompt_logprobs: list[dict[int, Logprob] | None] = [None]
-        self.text_ends: list[int] = []
-        self.depths: list[int] = []
         self.rounds: list[Round] | None = None
         self.error: Exception | None = None
         self._decode = None if tokenizer is None else lambda id: tokenizer.decode([id], skip_special_tokens=False)
@@ -107,7 +104,7 @@ class Request:
             output.finish_reason = "length"
         if self.finished and self._text is not None:
             output.text = self._text.close()
-        self.text_ends.append(0 if self._text is None else self._text.length)
+        output.text_ends.append(0 if self._text is None else self._text.length)
         return self.finished
 
     def _write(self, token: int, hide: bool) -> None:

@@ -97,8 +97,8 @@ class _Shown:
         delta = pending.setdefault(request.index, Delta(request.index))
         delta.text += output.text[self.text :]
         delta.token_ids += output.token_ids[self.tokens :]
-        delta.text_ends += request.text_ends[self.tokens :]
-        delta.depths += request.depths[self.tokens :]
+        delta.text_ends += output.text_ends[self.tokens :]
+        delta.depths += output.depths[self.tokens :]
         delta.rounds += rounds[self.rounds :]
         if output.logprobs is not None:
             delta.logprobs = (delta.logprobs or []) + output.logprobs[self.tokens :]

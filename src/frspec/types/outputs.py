@@ -25,6 +25,7 @@ class CompletionOutput:
     """One of a request's ``n`` completions.
 
     ``finish_reason``: "stop", "length", "abort", "error" (``stop_reason`` says which) or None (running).
+    ``text_ends`` and ``depths``, which vLLM has not: as in ``Delta``, of all ``token_ids``.
     """
 
     index: int
@@ -34,6 +35,8 @@ class CompletionOutput:
     logprobs: list[dict[int, Logprob]] | None = None
     finish_reason: str | None = None
     stop_reason: int | str | None = None
+    text_ends: list[int] = field(default_factory=list)
+    depths: list[int] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
