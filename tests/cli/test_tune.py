@@ -84,6 +84,27 @@ def check_curve(result: dict[str, Any], said: str, stories: Path) -> None:
         assert any(all(figure in line for figure in figures) for line in said.splitlines())
 
 
+def test_parts_of_a_ranking_side_by_side(stories: Path, files: Path) -> None:
+    """One part counts the last ids most, the other the first."""
+    parts = {"a": list(range(2048)), "b": list(range(2048, 0, -1))}
+    Ranking.from_parts(parts, Tokenizer.load(stories).fingerprint, {}).save(files / "my.ranking")
+    asked = [*arguments(stories, files), "--prompts", str(files / "texts.jsonl"), "--max-tokens", "8"]
+    asked += ["--draft-vocab", "auto,900@a,900@b,full", "--shapes", "auto,chain:2", "-o", str(files / "result.json")]
+    done = CliRunner().invoke(tune, asked)
+    assert done.exit_code == 0, done.output
+    result = json.loads((files / "result.json").read_text())
+    stop = json.loads((stories / "config.json").read_text())["eos_token_id"]
+    written = [token for round in result["rounds"] for token in round["samples"]["plain"]["token_ids"]]
+    points = {point["draft_vocab"]: point for point in result["curve"]}
+    assert set(points) == {"900@a", "900@b", "full"}
+    for name, ids in {"900@a": range(2048 - 900, 2048), "900@b": range(900)}.items():
+        share = sum(token in {stop, *ids} for token in written) / len(written)
+        assert points[name]["coverage_written"] == pytest.approx(share, abs=1e-5)
+        assert points[name]["predicted_ratio_to_plain"] is None
+        assert f"{name}: 90" in done.stdout
+    assert points["full"]["predicted_ratio_to_plain"] > 0
+
+
 def test_sizes_of_a_list_without_counts_and_without_a_controller(stories: Path, files: Path) -> None:
     (files / "list.json").write_text(json.dumps(list(range(3, 303))))
     done = CliRunner().invoke(

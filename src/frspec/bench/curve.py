@@ -15,6 +15,7 @@ import numpy as np
 from frspec.bench.compare import Round
 from frspec.bench.lineup import AUTO
 from frspec.bench.methods import PLAIN, OwnMethod
+from frspec.ranking.naming import MARK
 from frspec.ranking.ranking import Ids, Ranking
 from frspec.speculation.drafters.base import Adaptive
 
@@ -24,6 +25,7 @@ PARTS = (4, 8, 16, 32)
 """Of the vocabulary: the first is FR-Spec's choice; the others fill the gaps between the shares."""
 APART = 1.75
 """Sizes nearer than this factor are too much alike to be worth a run each."""
+FIGURES = ("tokens_per_second", "ratio_to_plain", "mean_acceptance_length")
 
 
 def sizes(ranking: Ranking, vocab_size: int) -> list[int]:
@@ -58,8 +60,8 @@ def curve(
 
     ``coverage``: of the ranking's own counts, None where it has none; ``coverage_written``: of what plain decoding
     wrote in these ``rounds``. ``predicted_ratio_to_plain``: what the controller of the size "auto" expects of it from
-    measured costs and from how its own guesses did; None where that size was not run. The rows are those of
-    ``methods``.
+    measured costs and from how its own guesses did; None where that size was not run, and for a part of the ranking,
+    of whose order it knows nothing. The rows are those of ``methods``.
     """
     target = methods[0].llm.engine.target
     written = np.fromiter(chain.from_iterable(round.samples[PLAIN].token_ids for round in rounds), np.int64)
@@ -69,27 +71,26 @@ def curve(
         drafter = next(method.llm.engine.drafter for method in methods if method.name == best["method"])
         assert isinstance(drafter, Adaptive)
         known = _known(drafter, target.config.vocab_size)
-        size = best["draft_vocab_size"]
+        promised = None
+        if controller is not None and MARK not in best["draft_vocab"]:
+            promised = round(controller.foresee(best["draft_vocab_size"], noisy), 3)
         found.append(
             {name: best[name] for name in ("draft_vocab", "draft_vocab_size", "method", "shape", *FIGURES)}
             | {
                 "coverage": None if ranking.counts is None else _share(ranking, known),
                 "coverage_written": round(float(np.isin(written, known).mean()), 5) if len(written) else None,
-                "predicted_ratio_to_plain": None if controller is None else round(controller.foresee(size, noisy), 3),
+                "predicted_ratio_to_plain": promised,
             }
         )
     return found
 
 
-FIGURES = ("tokens_per_second", "ratio_to_plain", "mean_acceptance_length")
-
-
 def _best_of_each_size(rows: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    best = dict[int, Mapping[str, Any]]()
+    best = dict[str, Mapping[str, Any]]()
     for row in sorted(rows, key=lambda row: row["ratio_to_plain"] or 0.0):
         if row["draft_vocab_size"] is not None:
-            best[row["draft_vocab_size"]] = row
-    return [best[size] for size in sorted(best)]
+            best[row["draft_vocab"]] = row  # by its name: parts of a ranking have the same sizes
+    return sorted(best.values(), key=lambda row: row["draft_vocab_size"])
 
 
 def _known(drafter: Adaptive, vocab_size: int) -> Ids:
