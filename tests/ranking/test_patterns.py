@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Regex, pre_tokenizers
 
-from frspec.ranking.patterns import ASKED, MULTIPLE_FOLDS, Splitter, UntranslatableError, members
+from frspec.ranking.classes import ASKED, UntranslatableError, members
+from frspec.ranking.patterns import MULTIPLE_FOLDS, Splitter
 
 CHARACTERS = "aAbsSſ1٣ \n\r\u00a0.'。字か🙂𝒜𠮷\u0301"
 ATOMS = st.sampled_from(
@@ -40,7 +41,7 @@ ATOMS = st.sampled_from(
         "𝒜",
     ]
 )
-TIMES = st.sampled_from(["", "", "", "?", "+", "*", "{2}", "{1,3}", "{0,1}", "?+", "++", "*+"])
+TIMES = st.sampled_from(["", "", "", "?", "+", "*", "{2}", "{1,3}", "{0,1}", "?+", "++", "*+", "{3,1}", "{0}"])
 SIMPLE = st.tuples(ATOMS, TIMES).map("".join)
 AHEAD = st.sampled_from(["(?!{})", "(?={})"])
 PATTERNS = st.recursive(
@@ -56,7 +57,7 @@ PATTERNS = st.recursive(
 )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=250, deadline=None)
 @given(pattern=PATTERNS, text=st.text(CHARACTERS, max_size=30))
 def test_any_pattern_splits_as_in_the_library_or_is_left_to_it(pattern: str, text: str) -> None:
     try:

@@ -1,29 +1,22 @@
 r"""The ``tokenizers`` library's splitting patterns as patterns of Python's ``re``, which finds the same words sooner.
 
-Knows: which patterns mean the same to both engines, and how to have the library say itself what its classes hold, so
-that Unicode versions cannot differ. Does not know: tokenizers, how often words occur.
+Knows: which patterns mean the same to both engines. Does not know: tokenizers, how often words occur.
 
 The library's engine is Oniguruma. Both engines try alternatives in order, repeat as often as they can and go back when
-that fails, so what is left to differ is what a class such as ``\s`` or ``(?i:s)`` holds. A class is handed to the
-library as it is written, over all code points that may occur, and stands in our pattern as what it answered. Syntax
-that is not listed here (looking behind, lazy repeats, references, ...) is not translated.
+that fails, so what is left to differ is what a class such as ``\s`` or ``(?i:s)`` holds, for Unicode has versions. A
+class is handed to the library as it is written, and stands in our pattern as what it answered (``classes``).
+Syntax that is not listed here (looking behind, lazy repeats, references, ...) is not translated.
 """
 
 from __future__ import annotations
 
 import re
-from functools import lru_cache
 from itertools import accumulate, product
 
 import numpy as np
-import numpy.typing as npt
-from tokenizers import Regex, normalizers
 
-Mask = npt.NDArray[np.bool_]
+from frspec.ranking.classes import ASKED, PLANE, Mask, UntranslatableError, class_of, folded, kinds_of, mask_of, members
 
-ASKED = "".join(map(chr, (*range(0xD800), *range(0xE000, 0x32400), *range(0xE0000, 0xE0200))))
-"""The characters that the library is asked about; a text with others is not for these patterns."""
-PLANE = 0x10000  # where ``re`` has no quick classes any more
 ASTRAL = re.compile("[\U00010000-\U0010ffff]")
 MULTIPLE_FOLDS = ("ff", "fi", "fl", "ss", "st")  # ASCII letters that together match one ligature when case is ignored
 
@@ -35,34 +28,7 @@ _TOKEN = re.compile(
 )
 _ENDS = {r"\z": r"\Z", "$": r"(?=\n|\Z)"}
 _CONTROL = {r"\r": "\r", r"\n": "\n", r"\t": "\t", r"\f": "\f"}
-
-
-class UntranslatableError(ValueError):
-    """The pattern has something whose meaning here is not certain."""
-
-
-@lru_cache(maxsize=256)
-def members(expression: str, characters: str = ASKED) -> Mask:
-    """[0x110000]: which of ``characters`` the library matches with ``expression``, a pattern of one character."""
-    others = normalizers.Replace(Regex(f"(?:{expression})+"), "").normalize_str(characters)
-    return mask_of(characters) & ~mask_of(others)
-
-
-def mask_of(characters: str) -> Mask:
-    """[0x110000]: which code points these are."""
-    mask = np.zeros(0x110000, dtype=np.bool_)
-    mask[np.frombuffer(characters.encode("utf-32-le"), dtype="<u4")] = True
-    return mask
-
-
-def class_of(mask: Mask) -> str:
-    """The class of the code points in ``mask`` as ``re`` writes it."""
-    edges = np.flatnonzero(np.diff(mask, prepend=False, append=False)).reshape(-1, 2)
-    if len(edges) == 0:
-        return "(?!)"
-    if len(edges) == 1 and edges[0, 1] - edges[0, 0] == 1:
-        return re.escape(chr(edges[0, 0]))
-    return "[" + "".join(f"\\U{a:08x}-\\U{b - 1:08x}" for a, b in edges.tolist()) + "]"
+_QUICK = mask_of(ASKED) & (np.arange(0x110000) < PLANE)
 
 
 class Splitter:
@@ -75,14 +41,13 @@ class Splitter:
     """
 
     def __init__(self, pattern: str) -> None:
-        self._masks: list[Mask] = []
-        self._tokens = _tokens(pattern)
-        text, empty = self._alternatives()
-        if empty or self._tokens or len(self._masks) > 62:
-            raise UntranslatableError("it can match nothing at all, has a bracket too many, or more classes than bits")
-        self._kinds, self._twins = _kinds(self._masks)
-        self._found = re.compile(text)
-        self._between = re.compile(f"({text})")
+        translation = _Translation(pattern)
+        self._kinds, self._twins = kinds_of(translation.masks)
+        try:
+            self._found = re.compile(translation.text)
+            self._between = re.compile(f"({translation.text})")
+        except re.error as error:
+            raise UntranslatableError(f"{pattern} means nothing to re") from error
         self._covers = True  # until a text has shown that some of it lies between matches
 
     def __call__(self, text: str) -> list[str]:
@@ -101,7 +66,18 @@ class Splitter:
             self._covers = False
         return [piece for piece in self._between.split(text) if piece]
 
-    # What a pattern consists of, from its tokens: the same for ``re``, and whether it can match nothing.
+
+class _Translation:
+    """``text``: the pattern for ``re``, made from its tokens; ``masks``: all that it asks of a character."""
+
+    def __init__(self, pattern: str) -> None:
+        self.masks: list[Mask] = []
+        self._tokens = _tokens(pattern)
+        self.text, empty = self._alternatives()
+        if empty or self._tokens:
+            raise UntranslatableError(f"{pattern} can match nothing at all, or has a bracket too many")
+
+    # Each gives the pattern of a part, and whether that can match nothing.
 
     def _alternatives(self) -> tuple[str, bool]:
         branches = [self._sequence()]
@@ -144,8 +120,8 @@ class Splitter:
         raise UntranslatableError(f"{token} repeats nothing")
 
     def _class(self, mask: Mask) -> str:
-        self._masks.append(mask)
-        return class_of(mask & mask_of(ASKED) & _SMALL)
+        self.masks.append(mask)
+        return class_of(mask & _QUICK)
 
     def _fold(self, group: str) -> str:
         """``(?i:...)``, which must be alternatives of characters and sets of letters."""
@@ -155,35 +131,9 @@ class Splitter:
             spelled = {"".join(letters).lower() for letters in product(*(atom.strip("[]") for atom in atoms))}
             if not atoms or any(fold in text for text in spelled for fold in MULTIPLE_FOLDS):
                 raise UntranslatableError(f"{group} may match a ligature")
-            folded = [np.logical_or.reduce([_folded(letter) for letter in atom.strip("[]")]) for atom in atoms]
-            branches.append("".join(map(self._class, folded)))
+            sets = [np.logical_or.reduce([folded(letter) for letter in atom.strip("[]")]) for atom in atoms]
+            branches.append("".join(map(self._class, sets)))
         return f"(?:{'|'.join(branches)})"
-
-
-_SMALL = np.arange(0x110000) < PLANE
-
-
-def _kinds(masks: list[Mask]) -> tuple[bytes, str]:
-    """For each code point its kind, and for each kind a character that ``re`` has quick classes for.
-
-    Characters of a kind are in the same ``masks``, so a pattern of these cannot tell them apart.
-    """
-    asked = np.flatnonzero(mask_of(ASKED))
-    signs = np.zeros(len(asked), dtype=np.int64)
-    for bit, mask in enumerate(masks):
-        signs |= mask[asked].astype(np.int64) << bit
-    _, first, kinds = np.unique(signs, return_index=True, return_inverse=True)
-    if len(first) > 256 or asked[first].max() >= PLANE:
-        raise UntranslatableError("too many sorts of characters, or one that has only rare ones")
-    by_code = np.zeros(0x110000, dtype=np.uint8)
-    by_code[asked] = kinds
-    return by_code.tobytes(), "".join(map(chr, asked[first].tolist()))
-
-
-def _folded(letter: str) -> Mask:
-    """What the library takes for an ASCII letter, or "'", when it ignores case."""
-    candidates = np.flatnonzero(members("(?i:['A-Za-z])"))
-    return members(f"(?i:{letter})", "".join(map(chr, candidates.tolist())))
 
 
 def _tokens(pattern: str) -> list[tuple[str, str]]:

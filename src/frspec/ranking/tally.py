@@ -12,7 +12,7 @@ from itertools import chain
 
 import numpy as np
 
-from frspec.ranking.patterns import UntranslatableError
+from frspec.ranking.classes import UntranslatableError
 from frspec.ranking.ranking import Ids
 from frspec.ranking.words import Words
 from frspec.text.cutting import Cutter

@@ -25,7 +25,8 @@ from tokenizers import Tokenizer as Backend
 from tokenizers.pre_tokenizers import Digits
 
 from frspec.ranking.added import AddedTokens
-from frspec.ranking.patterns import ASKED, PLANE, Splitter, UntranslatableError, class_of, mask_of
+from frspec.ranking.classes import ASKED, PLANE, UntranslatableError, class_of, mask_of
+from frspec.ranking.patterns import Splitter
 from frspec.ranking.ranking import Ids
 from frspec.text.decoding import byte_characters
 from frspec.text.tokenizer import Tokenizer
@@ -35,7 +36,6 @@ GPT2 = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|
 KEPT = 1 << 18  # words whose ids are remembered; twice as many at times
 LONG = 48  # characters; longer words hardly come again
 _SPELLING = "".join(byte_characters())
-
 _ID = attrgetter("id")
 
 Stage = Callable[[str], list[str]]
