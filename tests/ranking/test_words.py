@@ -59,10 +59,10 @@ def test_every_character(name: str) -> None:
     tokenizer, counted = kind(name)
     everything = [chr(c) for c in (*range(0xD800), *range(0xE000, 0x32400))]
     some = everything[:0x600] + everything[0x600 :: 7 if name == "o200k" else 37]
-    text = "".join(f"a{c}b {c} 1{c}'{c}\n" for c in some)
-    parts = [text[start : start + 20_000] for start in range(0, len(text), 20_000)]
-    expected = library(tokenizer, *(part for part in parts if counted.add(part)))
-    assert taken(counted) == expected
+    texts = [f"a{c}b {c} 1{c}'{c}\n" for c in some]
+    counts = [counted.add(text) for text in texts]
+    assert sum(counts) > 0.7 * len(texts)
+    assert taken(counted) == library(tokenizer, *(text for text, added in zip(texts, counts, strict=True) if added))
 
 
 def test_most_texts_do_not_need_the_library() -> None:
@@ -77,39 +77,13 @@ def test_other_kinds_have_no_words(name: str) -> None:
         Words(WHOLE[name]())
 
 
-@pytest.mark.parametrize(
-    "pattern",
-    [
-        r"(?<=a)b|.",
-        r"a*?",
-        r"a+?b",
-        r"(a)\1",
-        r"\bword",
-        r"^a",
-        r"a{2}+",
-        r"(?>a)",
-        r"(?i)a",
-        r"(?i:ss)",
-        r"(?i:f[i])",
-        r"(?i:s)+",
-        r"(?:ab)++",
-        r"a**",
-        r"[]a]",
-        r"[^]a]",
-        r"\R",
-        r"\X",
-        r"a*",
-        r"a|",
-        r"(?=a)",
-        r"\z",
-        r"(?#x)a",
-        r"a(?#x)+",
-        r"\x41",
-        r"(?<n>a)",
-        r"\Qa",
-        r"\G",
-    ],
-)
+UNCERTAIN = r"""
+(?<=a)b|. a*? a+?b (a)\1 \bword ^a a{2}+ (?>a) (?i)a (?i:ss) (?i:f[i]) (?i:s)+ (?:ab)++ a** []a] [^]a] \R \X
+a* a| (?=a) \z (?#x)a a(?#x)+ \x41 (?<n>a) \Qa \G
+"""
+
+
+@pytest.mark.parametrize("pattern", UNCERTAIN.split())
 def test_patterns_of_uncertain_meaning_are_left_to_the_library(pattern: str) -> None:
     with pytest.raises(UntranslatableError):
         Words(byte_level(pattern))
