@@ -22,6 +22,7 @@ from unicodedata import category
 
 import numpy as np
 from tokenizers import Tokenizer as Backend
+from tokenizers.models import BPE
 from tokenizers.pre_tokenizers import Digits
 
 from frspec.ranking.added import AddedTokens
@@ -50,9 +51,8 @@ class Words:
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         backend = tokenizer.backend
-        spec: dict[str, Any] = json.loads(backend.to_str())
-        nfc = _check(backend, spec)
-        self._stages = _stages(spec["pre_tokenizer"])
+        nfc = _check(backend)
+        self._stages = _stages(_spec(backend.pre_tokenizer))
         self._added = AddedTokens(backend, nfc=nfc)
         self._backend = backend
         self._model = backend.model
@@ -116,21 +116,26 @@ def _apply(stage: Stage, words: Counter[str], into: Counter[str]) -> Counter[str
     return into
 
 
-def _check(backend: Backend, spec: dict[str, Any]) -> bool:
+def _spec(part: Any) -> dict[str, Any]:
+    """What ``tokenizer.json`` says of a normalizer or pre-tokenizer."""
+    return {"type": None} if part is None else dict(json.loads(part.__getstate__()))
+
+
+def _check(backend: Backend) -> bool:
     """Whether the normalizer is NFC, of a tokenizer that has no other and whose model encodes word by word."""
-    model, normalizer = spec["model"], spec["normalizer"] or {"type": None}
-    if model["type"] != "BPE" or model["dropout"]:
+    normalizer = _spec(backend.normalizer)["type"]
+    if not isinstance(backend.model, BPE) or backend.model.dropout:
         raise UntranslatableError("the model is no BPE, or not the same each time")
-    if normalizer["type"] not in (None, "NFC"):
-        raise UntranslatableError(f"the normalizer is {normalizer['type']}")
-    if spec["truncation"] or spec["padding"] or backend.encode_special_tokens:
+    if normalizer not in (None, "NFC"):
+        raise UntranslatableError(f"the normalizer is {normalizer}")
+    if backend.truncation or backend.padding or backend.encode_special_tokens:
         raise UntranslatableError("texts are cut, filled, or read without special tokens")
-    return bool(normalizer["type"] == "NFC")
+    return bool(normalizer == "NFC")
 
 
-def _stages(spec: dict[str, Any] | None) -> list[Stage]:
+def _stages(spec: dict[str, Any]) -> list[Stage]:
     """What a text goes through until it is words."""
-    *splits, last = (spec or {"type": "nothing"}).get("pretokenizers") or [spec or {"type": "nothing"}]
+    *splits, last = spec.get("pretokenizers") or [spec]
     if last["type"] != "ByteLevel":
         raise UntranslatableError(f"the last step is {last['type']}")
     stages: list[Stage] = [Splitter(_pattern(step)) for step in splits]

@@ -17,10 +17,11 @@ texts of a tokenizer whose treatment of a text's start or end shows at every cut
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Iterator
 from functools import cached_property
+
+from tokenizers.models import BPE
 
 from frspec.text.decoding import byte_characters
 from frspec.text.tokenizer import Tokenizer
@@ -109,8 +110,9 @@ class Cutter:
     @cached_property
     def _merges(self) -> str | None:
         """All tokens of a BPE, one behind the other."""
-        model = json.loads(self._tokenizer.backend.to_str())["model"]
-        return "\0".join(model["vocab"]) if model["type"] == "BPE" and not model["dropout"] else None
+        backend = self._tokenizer.backend
+        is_bpe = isinstance(backend.model, BPE) and not backend.model.dropout
+        return "\0".join(backend.get_vocab(with_added_tokens=False)) if is_bpe else None
 
     @cached_property
     def _takes_space(self) -> int | None:
