@@ -15,7 +15,7 @@ import re
 from array import array
 from codecs import charmap_decode
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from operator import attrgetter
 from typing import Any
 from unicodedata import category
@@ -73,11 +73,13 @@ class Words:
         found = self._added.split(text)
         if found is None:
             return False
-        words = Counter(piece for piece in found[0] if piece)
+        pieces, tokens = found
+        words: Mapping[str, int] = Counter(filter(None, pieces)) if tokens else {piece: 1 for piece in pieces if piece}
         for stage in self._stages[:-1]:
             words = _apply(stage, words, Counter())
         _apply(self._stages[-1], words, self._words)
-        self._tokens.update(found[1])
+        if tokens:
+            self._tokens.update(tokens)
         return True
 
     def take(self) -> tuple[Ids, Ids]:
@@ -105,7 +107,7 @@ class Words:
         return found
 
 
-def _apply(stage: Stage, words: Counter[str], into: Counter[str]) -> Counter[str]:
+def _apply(stage: Stage, words: Mapping[str, int], into: Counter[str]) -> Counter[str]:
     for word, times in words.items():
         pieces = stage(word)
         if times == 1:
