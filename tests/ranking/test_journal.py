@@ -144,6 +144,42 @@ def test_files_may_be_added_and_bad_ones_left_out_later(stories: Path, corpus: P
     assert (counts.by_id == count_sources(tokenizer, sources, Plan(1)).by_id).all()
 
 
+def test_what_was_counted_for_another_part_is_not_taken_over(small: Tokenizer, corpus: Path, tmp_path: Path) -> None:
+    path, file = tmp_path / "r.journal", corpus / "three.txt"
+    for then, now, said in (
+        ([f"de={file}"], [f"en={file}"], "as de, unlike now"),
+        ([f"de={file}"], [str(file)], "as de, unlike now"),
+        ([str(file)], [f"de={file}"], "without a name, unlike now"),
+        ([f"de={file}", f"en={file}"], [f"en={file}"], "as de, unlike now"),
+    ):
+        count_sources(small, find_sources(then), Plan(1, journal=path))
+        with pytest.raises(UserError, match=rf"has counted .*three\.txt {said}; --restart"):
+            count_sources(small, find_sources(now), Plan(1, journal=path))
+        path.unlink()
+
+
+def test_half_a_record_is_not_left_out(small: Tokenizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("lines.LONG", "long.BLOCK"):
+        monkeypatch.setattr(f"frspec.text.{name}", 1000)
+    monkeypatch.setattr("frspec.text.packed.CHUNK", 100)
+    for name, size in {"PART": 400, "AROUND": 64, "NEAR": 16}.items():
+        monkeypatch.setattr(f"frspec.text.cutting.{name}", size)
+    path, file = tmp_path / "r.journal", tmp_path / "a.jsonl"
+    good, bad = '{"text": "one"}\n', '{"text": "' + "one day " * 1000 + '"?\n'
+    for lines, begun in ((good + bad, True), (good + good + "?\n", False)):
+        file.write_text(lines)
+        with pytest.raises(UserError, match="not JSON"):
+            count_sources(small, find_sources([file]), Plan(1, journal=path))
+        sources = find_sources([file], Reading(skip_bad=True))
+        if begun:
+            with pytest.raises(UserError, match=r"a part of a record.*--skip-bad.*--restart"):
+                count_sources(small, sources, Plan(1, journal=path))
+            path.unlink()
+        counts = count_sources(small, sources, Plan(1, journal=path))
+        assert (counts.documents, counts.skipped) == (1 if begun else 2, 1)
+        path.unlink()
+
+
 def test_another_version_and_damage_are_refused(
     stories: Path, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

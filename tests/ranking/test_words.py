@@ -3,6 +3,7 @@
 from collections import Counter
 from functools import cache
 from pathlib import Path
+from unicodedata import combining
 
 import numpy as np
 import pytest
@@ -145,6 +146,25 @@ def test_added_tokens(tokens: list[int], nfc: bool, text: str) -> None:
     counted = Words(tokenizer)
     added = counted.add(text)
     assert taken(counted) == (library(tokenizer, text) if added else Counter())
+
+
+@pytest.mark.parametrize("text", ["bab\u030c bab", "bab\u0307", "x>\u0338", "bab x>\u0338", "bab", "\u0307bab"])
+def test_an_accent_behind_a_token_makes_it_another_text(text: str) -> None:
+    tokenizer = with_added((7, 9), nfc=True)
+    counted = Words(tokenizer)
+    added = counted.add(text)
+    assert taken(counted) == (library(tokenizer, text) if added else Counter())
+
+
+def test_marks_that_the_library_does_not_know_yet() -> None:
+    """Python's Unicode is another version's: it moves some marks that the library leaves where they are."""
+    tokenizer = with_added((), nfc=True)
+    marks = [c for c in map(chr, range(0x300, 0x20000)) if combining(c)]
+    texts = ["\U00011935\U00011930", *(text for c in marks for text in (f"c{c}\u0327", f"a{c}\u0301"))]
+    counted = Words(tokenizer)
+    found = {text: taken(counted) for text in texts if counted.add(text)}
+    assert len(found) > 1400
+    assert [text for text in found if found[text] != library(tokenizer, text)] == []
 
 
 @cache

@@ -157,8 +157,8 @@ def test_fewer_rows_than_promised(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     path.write_bytes(parquet())
     batches = pq.ParquetFile.iter_batches
     monkeypatch.setattr(pq.ParquetFile, "iter_batches", lambda *a, **o: list(batches(*a, **o))[:-1])
-    monkeypatch.setattr("frspec.text.parquet.ROWS", 50)
-    with pytest.raises(UserError, match=r"after row 100: ends although it has 120 rows"):
+    monkeypatch.setattr("frspec.text.parquet.ROWS", 30)
+    with pytest.raises(UserError, match=r"after row 30: ends although it has 120 rows"):
         read(path)
 
 

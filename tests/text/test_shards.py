@@ -7,7 +7,9 @@ import pickle
 import random
 import tracemalloc
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +23,10 @@ from hypothesis import strategies as st
 from frspec.errors import UserError
 from frspec.text.bad import Bad
 from frspec.text.blocks import Block, Mark, blocks, documents_of
+from frspec.text.cutting import Cutter
 from frspec.text.reading import Reading, find_sources
 from frspec.text.shards import Shard, split
+from tests.text.kinds import PROSE, WHOLE
 from tests.text.test_readers_broken import CHECKED, LOOSE, damaged
 
 quick = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -256,3 +260,82 @@ def test_rows_that_a_dictionary_makes_look_small_are_not_held_together(tmp_path:
     assert all(len(block.content) < 2_100_000 for block in found)
     assert [block.first for block in found] == [1, *(block.after.line + 1 for block in found[:-1])]
     assert sum(len(text) for text in told(found)) == 30_000_000
+
+
+@pytest.mark.parametrize("name", ["llama2", "gemma", "unigram"])
+def test_a_long_text_goes_on_where_it_was_cut(tmp_path: Path, small: pytest.MonkeyPatch, name: str) -> None:
+    for size, value in {"PART": 300, "AROUND": 64, "NEAR": 16}.items():
+        small.setattr(f"frspec.text.cutting.{size}", value)
+    tokenizer, path = WHOLE[name](), tmp_path / "a.txt"
+    path.write_text(PROSE * 5)
+    (shard,) = split(find_sources([path]))
+    found, mark = list[Block](), START
+    while mark.line == 0:
+        found.append(next(blocks(shard, PLAIN, Cutter(tokenizer).cut, mark)))
+        mark = found[-1].after
+    assert len(found) > 5
+    ids = [tokenizer.encode_batch(list(block.content), add_special_tokens=False) for block in found]
+    assert [id for block in ids for piece in block for id in piece] == tokenizer.encode(PROSE * 5, False)
+
+
+@pytest.mark.parametrize("length", range(60, 200, 7))
+def test_whether_a_line_is_long_does_not_depend_on_what_is_before_it(
+    tmp_path: Path, small: pytest.MonkeyPatch, length: int
+) -> None:
+    """A conversation that is too long is refused; the same one is, wherever reading begins."""
+    line = json.dumps({"text": [{"role": "user", "content": "x"}], "more": "x" * length}).encode()
+    found = set[bool]()
+    for before in range(1, 40):
+        path = tmp_path / "a.jsonl"
+        path.write_bytes(b" " * before + b"\n" + line + b"\n" + b"\n" * before)
+        reading = Reading(skip_bad=True)
+        blocks_ = read(split(find_sources([path]))[0], reading=reading)
+        found.update(isinstance(document, Bad) for block in blocks_ for document in documents_of(block, reading))
+    assert found == {len(line) > 128}
+
+
+def test_a_byte_order_mark_in_pieces(tmp_path: Path) -> None:
+    path, content = tmp_path / "a.jsonl.gz", '\ufeff{"text": "a"}'.encode()
+    path.write_bytes(b"".join(gzip.compress(content[place : place + 1]) for place in range(len(content))))
+    assert told(read(split(find_sources([path]))[0])) == ["a"]
+
+
+@pytest.mark.usefixtures("small")
+def test_a_bad_text_that_begins_like_an_object_is_left_out_whole(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt.gz"
+    path.write_bytes(gzip.compress(b'{"text": "' + b"one day " * 100 + b"\xff" + b" one day" * 100))
+    reading = Reading(skip_bad=True)
+    (bad,) = told(read(split(find_sources([path]))[0], reading=reading), reading)
+    assert isinstance(bad, Bad)
+
+
+def test_a_broken_row_group_takes_the_same_rows_along_from_any_mark_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("frspec.text.parquet.BLOCK", 2000)
+    path, pick = tmp_path / "a.parquet", random.Random(1)
+    texts = [f"{n} " * pick.randrange(1, 60) for n in range(1000)]
+    options: dict[str, Any] = {"row_group_size": 57, "use_dictionary": False, "compression": "none"}
+    pq.write_table(pa.table({"text": texts}), path, write_page_checksum=True, data_page_size=500, **options)
+    chunk = pq.ParquetFile(path).metadata.row_group(9).column(0)
+    content = bytearray(path.read_bytes())
+    content[chunk.data_page_offset + chunk.total_compressed_size * 2 // 3] ^= 0x55
+    path.write_bytes(content)
+    (shard,) = split(find_sources([path]))
+    whole, _ = outcome_from(shard, START)
+    assert len(whole) > 500
+    mark, found = START, list[Any]()
+    while True:
+        rest, mark = outcome_from(shard, mark, most=3)
+        found += rest
+        if not rest:
+            break
+    assert found == whole
+
+
+def outcome_from(shard: Shard, mark: Mark, most: int = 10**6) -> tuple[list[Any], Mark]:
+    """The texts of that many blocks, or of those before an error, and the mark behind them."""
+    found = list[Block]()
+    with suppress(UserError):
+        found.extend(islice(blocks(shard, PLAIN, None, mark), most))
+    return told(found), found[-1].after if found else mark

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from functools import lru_cache
+from unicodedata import category, combining, normalize
 
 import numpy as np
 import numpy.typing as npt
@@ -38,6 +39,21 @@ def folded(letter: str) -> Mask:
     """What the library takes for an ASCII letter, or "'", when it ignores case."""
     candidates = np.flatnonzero(members("(?i:['A-Za-z])"))
     return members(f"(?i:{letter})", "".join(map(chr, candidates.tolist())))
+
+
+def same_in_nfc() -> str:
+    """The characters in ``ASKED`` that NFC treats alike here and in the library: each knows its version of Unicode.
+
+    What a character is to NFC is its class, for known ones the same in all versions (so it is enough to see that marks
+    of the first and of the last class move around it), and what it is composed of.
+    """
+    known = [c for c in ASKED if category(c) != "Cn"]
+    probes = [(f"\u0345{c}\u0334", c) for c in known if combining(c)]
+    probes += [(text, text) for c in known if (text := normalize("NFD", c)) != c]
+    theirs = normalizers.NFC().normalize_str("\0".join(text for text, _ in probes)).split("\0")
+    odd = {c for (text, of), found in zip(probes, theirs, strict=True) if normalize("NFC", text) != found for c in of}
+    odd |= {c for c in known if odd.intersection(normalize("NFD", c))}
+    return "".join(c for c in known if c not in odd)
 
 
 def mask_of(characters: str) -> Mask:

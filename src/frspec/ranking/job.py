@@ -110,7 +110,8 @@ def share_of(shards: Sequence[Shard], i: int, n: int) -> list[Shard]:
     """The i-th of n parts (from 1) that are about equally large: every shard is in exactly one of them."""
     loads = [0] * n
     mine = list[Shard]()
-    for shard in sorted(shards, key=lambda shard: (-shard.size, shard_key(shard))):
+    # By the names that were given: where links lead may differ between machines.
+    for shard in sorted(shards, key=lambda shard: (-shard.size, shard.part, shard.file.name, shard.start)):
         lightest = loads.index(min(loads))
         loads[lightest] += max(1, shard.size)
         if lightest == i - 1:

@@ -33,12 +33,14 @@ class Identity:
 
     facts: Mapping[str, Any]
     vocab_size: int
+    skip_bad: bool = False  # may change: bad records that were left out are counted, and the next one is refused
 
     @staticmethod
     def of(tokenizer: Tokenizer, reading: Reading, share: tuple[int, int] | None) -> Identity:
         """That of counting with these."""
         fingerprint = tokenizer.fingerprint  # refuses a vocabulary that the library would take minutes to write down
-        rules = tokenizer.backend.to_str() + (tokenizer.chat_template or "")
+        ends = f"{tokenizer.bos_id} {tokenizer.eos_id}"  # templates write them
+        rules = tokenizer.backend.to_str() + (tokenizer.chat_template or "") + ends
         facts = {
             "the tokenizers library": version("tokenizers"),
             "the tokenizer": [fingerprint, hashlib.sha256(rules.encode()).hexdigest()[:32]],
@@ -47,7 +49,7 @@ class Identity:
             "--only and --chat-template": dict(reading.view.facts) if reading.view else {},
             "--shard": list(share) if share else None,
         }
-        return Identity(facts, tokenizer.vocab_size)
+        return Identity(facts, tokenizer.vocab_size, reading.skip_bad)
 
 
 @dataclass
@@ -102,6 +104,7 @@ class Journal:
             "schema": SCHEMA,
             "program": _program(),
             "identity": self._identity.facts,
+            "skip_bad": self._identity.skip_bad,
             "files": {shard.file.key: shard.file.stamp for shard in shards if shard_key(shard) in begun},
             "done": sorted(progress.done),
             "marks": {key: [mark.position, mark.line, mark.characters] for key, mark in progress.marks.items()},
@@ -145,12 +148,21 @@ class Journal:
         for name, now in json.loads(json.dumps(self._identity.facts)).items():
             if then[name] != now:
                 raise self._refusal(f"belongs to another count: {name} {_changed(then[name], now)}")
+        if self._identity.skip_bad and not about["skip_bad"] and any(mark[2] for mark in about["marks"].values()):
+            raise self._refusal(
+                "has counted a part of a record, which without --skip-bad was not looked at whole before"
+            )
         stamps = {shard.file.key: shard.file.stamp for shard in shards}
         for key, stamp in about["files"].items():
             if key not in stamps:
                 raise self._refusal(f"has counted {key}, which is not among the sources now")
             if stamps[key] != stamp:
                 raise self._refusal(f"has counted a part of {key}, which has changed since")
+        known = {shard_key(shard) for shard in shards}
+        for key in (*about["done"], *about["marks"]):
+            if key not in known:
+                part, file, *_ = json.loads(key)
+                raise self._refusal(f"has counted {file} {f'as {part}' if part else 'without a name'}, unlike now")
 
     def _refusal(self, why: str) -> UserError:
         return UserError(f"{self.path} {why}; --restart counts everything again")

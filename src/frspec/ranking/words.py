@@ -18,7 +18,6 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from operator import attrgetter
 from typing import Any
-from unicodedata import category
 
 import numpy as np
 from tokenizers import Tokenizer as Backend
@@ -26,7 +25,7 @@ from tokenizers.models import BPE
 from tokenizers.pre_tokenizers import Digits
 
 from frspec.ranking.added import AddedTokens
-from frspec.ranking.classes import ASKED, PLANE, UntranslatableError, class_of, mask_of
+from frspec.ranking.classes import ASKED, PLANE, UntranslatableError, class_of, mask_of, same_in_nfc
 from frspec.ranking.patterns import Splitter
 from frspec.ranking.ranking import Ids
 from frspec.text.decoding import byte_characters
@@ -35,7 +34,9 @@ from frspec.text.tokenizer import Tokenizer
 GPT2 = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
 """How the library's ByteLevel splits when asked to (its ``pre_tokenizers/byte_level.rs``)."""
 KEPT = 1 << 18  # words whose ids are remembered; twice as many at times
-LONG = 48  # characters; longer words hardly come again
+LONG = 48  # characters; longer words hardly come again,
+LONG_CHINESE = 4  # nor do these where a word is all that stands between two marks
+CHINESE = "\u2e80"  # the first of the characters of Chinese and Japanese
 _SPELLING = "".join(byte_characters())
 _ID = attrgetter("id")
 
@@ -56,8 +57,7 @@ class Words:
         self._added = AddedTokens(backend, nfc=nfc)
         self._backend = backend
         self._model = backend.model
-        # Python may know fewer characters than the library, and what it does not know it cannot normalise.
-        known = "".join(c for c in ASKED if category(c) != "Cn") if nfc else ASKED
+        known = same_in_nfc() if nfc else ASKED
         usual = mask_of(known)
         self._known = usual.tobytes()
         usual[PLANE:] = False
@@ -96,15 +96,17 @@ class Words:
 
     def _encode(self, word: str) -> bytes:
         """The ids of ``word`` as uint32, remembered if it is likely to come again."""
-        found = self._before.get(word)
-        if found is None:
+        comes_again = len(word) <= (LONG if word < CHINESE else LONG_CHINESE)
+        if comes_again and (found := self._before.get(word)) is not None:
+            ids = found
+        else:
             spelled = charmap_decode(word.encode(), "strict", _SPELLING)[0]
-            found = array("I", map(_ID, self._model.tokenize(spelled))).tobytes()
-        if len(word) <= LONG:
+            ids = array("I", map(_ID, self._model.tokenize(spelled))).tobytes()
+        if comes_again:
             if len(self._recent) >= KEPT:
                 self._before, self._recent = self._recent, {}
-            self._recent[word] = found
-        return found
+            self._recent[word] = ids
+        return ids
 
 
 def _apply(stage: Stage, words: Mapping[str, int], into: Counter[str]) -> Counter[str]:

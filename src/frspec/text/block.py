@@ -21,7 +21,8 @@ Cut = Callable[[Iterable[str]], Iterator[str]]
 @dataclass(frozen=True)
 class Mark:
     """Where to go on: before the record that begins at ``position`` (unpacked bytes, or rows), ``line`` lines or rows
-    into the shard's file (from the shard's start), ``characters`` of that record's text having been read."""
+    into the shard's file (from the shard's start), pieces of that record's text with so many ``characters`` having been
+    read."""
 
     position: int = 0
     line: int = 0

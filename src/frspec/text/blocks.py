@@ -89,4 +89,4 @@ def _check_start(stream: Stream, name: str) -> None:
     if b"\x00" in start[:4096]:
         raise UserError(f"{name} is a binary file, not UTF-8 text; leave it out")
     if start.startswith(UTF8_MARK):
-        stream.put_back(stream.read()[len(UTF8_MARK) :])
+        stream.go_to(len(UTF8_MARK))

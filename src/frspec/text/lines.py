@@ -51,17 +51,19 @@ def _whole_lines(stream: Stream, end: int | None, long: int | None) -> Iterator[
             if ready:
                 yield b"".join(ready), stream.position - held
             raise
-        at = chunk.rfind(b"\n") + 1
+        first, at = chunk.find(b"\n"), chunk.rfind(b"\n") + 1
+        is_long = long is not None and held + (len(chunk) if first < 0 else first) > long
         done = not chunk
         if end is not None and stream.position >= end:  # the line that holds the byte before it is the last one
             last = chunk.find(b"\n", max(0, end - 1 - stream.position + len(chunk))) + 1
             at, done = last or at, done or last > 0
+        if is_long:  # whatever comes behind it
+            at, done = 0, False
         if at or done:
             ready, size = [*ready, *tail, chunk[:at]], size + held + at
             tail, held = [], 0
         tail.append(chunk[at:])
         held += len(chunk) - at
-        is_long = long is not None and held > long and not done
         if size and (size >= BLOCK or done or is_long):
             yield b"".join(ready), stream.position - held
             ready, size = [], 0

@@ -43,7 +43,7 @@ def long_blocks(shard: Opened, cut: Cut, mark: Mark, record: Callable[[Stream], 
             for _ in check.pieces():
                 pass
             part = check.part
-        pieces = cut(_without(found.pieces(), mark.characters))
+        pieces = _without(cut(found.pieces()), mark.characters)  # what was cut goes missing in places, so cut it again
         for content, before, given in _grouped(pieces, mark.characters):
             after = Mark(stream.position, mark.line + 1) if given is None else replace(mark, characters=given)
             yield shard.block("text", mark.line + 1, content, after, part, begins=not before)
@@ -66,7 +66,7 @@ def _grouped(pieces: Iterator[str], given: int) -> Iterator[tuple[list[str], int
 
 
 def _without(texts: Iterable[str], characters: int) -> Iterator[str]:
-    """The texts without so many of their first characters; behind these they once were cut."""
+    """The texts without the first of them, which have so many characters."""
     for text in texts:
         if rest := text[characters:]:
             yield rest

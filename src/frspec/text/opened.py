@@ -39,8 +39,9 @@ class Opened:
         return Block(shard.file, part or shard.part, kind, first, content, after, raw, begins, shard.start)
 
     def ahead(self, position: int) -> Stream:
-        """The same file once more, at a byte that is not before the last one that was asked for."""
-        self._ahead = self._ahead or self._open()
+        """The same file once more, at a byte."""
+        if self._ahead is None or self._ahead.position > position:
+            self._ahead = self._open()
         self._ahead.go_to(position)
         return self._ahead
 

@@ -79,7 +79,7 @@ def _packed_rows(file: Any, groups: range, columns: list[str], start: int, row: 
         start += about.row_group(left.pop(0)).num_rows
     ready, size = list[Any](), 0
     try:
-        for batch in file.iter_batches(_batch_size(about, left, columns), left, columns, False) if left else ():
+        for batch in _batches(file, left, columns):
             wanted, start = batch.slice(max(0, row - start)), start + len(batch)
             for rows in _sliced(wanted):
                 ready.append(rows)
@@ -93,6 +93,19 @@ def _packed_rows(file: Any, groups: range, columns: list[str], start: int, row: 
         raise
     if ready:
         yield _packed(ready)
+
+
+def _batches(file: Any, groups: list[int], columns: list[str]) -> Iterator[Any]:
+    """The rows of the groups, up to one that holds fewer than it says. No batch holds rows of two groups: what a broken
+    page takes along is to be the same wherever reading begins."""
+    for group in groups:
+        about = file.metadata.row_group(group)
+        left = about.num_rows
+        for batch in file.iter_batches(_batch_size(about, columns), [group], columns, False):
+            left -= len(batch)
+            yield batch
+        if left:
+            return
 
 
 def _sliced(batch: Any) -> Iterator[Any]:
@@ -111,14 +124,11 @@ def _packed(batches: list[Any]) -> tuple[bytes, int]:
     return out.getvalue().to_pybytes(), sum(map(len, batches))
 
 
-def _batch_size(about: Any, groups: list[int], columns: list[str]) -> int:
-    """Rows that are about 1 MiB, by what the file says of the longest ones."""
-    most = 1
-    for group in map(about.row_group, groups):
-        chunks = [group.column(number) for number in range(group.num_columns)]
-        size = sum(c.total_uncompressed_size for c in chunks if c.path_in_schema.partition(".")[0] in columns)
-        most = max(most, size // max(1, group.num_rows))
-    return max(1, min(ROWS, BLOCK // most))
+def _batch_size(group: Any, columns: list[str]) -> int:
+    """Rows that are about 1 MiB, by what the file says of the group."""
+    chunks = [group.column(number) for number in range(group.num_columns)]
+    size: int = sum(c.total_uncompressed_size for c in chunks if c.path_in_schema.partition(".")[0] in columns)
+    return max(1, min(ROWS, BLOCK // max(1, size // max(1, group.num_rows))))
 
 
 def _columns(name: str, names: list[str], reading: Reading) -> list[str]:

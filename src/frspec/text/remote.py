@@ -117,7 +117,8 @@ def _file(system: Any, path: str, info: dict[str, Any], name: str) -> File:
     seekable = bool(size) and (bool(info.get("partial")) if name else True)
     name = name or str(system.unstrip_protocol(path))
     told = next((str(info[key]) for key in STAMPS if info.get(key)), "")
-    return File(name, name, size, Opener(name, size, (system, path)), told and f"{size}-{told}", seekable)
+    stamp = f"{size}-{told}" if size or told else ""
+    return File(name, name, size, Opener(name, size, (system, path)), stamp, seekable)
 
 
 class Opener:
