@@ -128,7 +128,8 @@ def _batch_size(group: Any, columns: list[str]) -> int:
     """Rows that are about 1 MiB, by what the file says of the group."""
     chunks = [group.column(number) for number in range(group.num_columns)]
     size = sum(c.total_uncompressed_size for c in chunks if c.path_in_schema.partition(".")[0] in columns)
-    return max(1, min(ROWS, BLOCK // max(1, int(size) // max(1, group.num_rows))))
+    most: int = max(1, size // max(1, group.num_rows))
+    return max(1, min(ROWS, BLOCK // most))
 
 
 def _columns(name: str, names: list[str], reading: Reading) -> list[str]:
