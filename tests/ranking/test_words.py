@@ -7,7 +7,7 @@ from unicodedata import combining
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tokenizers import AddedToken, Regex, decoders, models, normalizers, pre_tokenizers
 from tokenizers import Tokenizer as Backend
@@ -141,6 +141,8 @@ ADDED = [
         max_size=12,
     ).map("".join),
 )
+@example(tokens=[9], nfc=True, text="x>\u0338")
+@example(tokens=[10, 9], nfc=True, text="<xx>\u0338")
 def test_added_tokens(tokens: list[int], nfc: bool, text: str) -> None:
     tokenizer = with_added(tuple(tokens), nfc)
     counted = Words(tokenizer)

@@ -32,11 +32,12 @@ KIMI = (
 
 
 def byte_level(*splits: str, prefix: bool = False, use_regex: bool = False, nfc: bool = False) -> Tokenizer:
-    """A byte-level BPE behind these splits; a split that is "digits" or "digit" is the library's ``Digits``."""
+    """A byte-level BPE behind these splits; "digits" and "digit" are the library's ``Digits``, "plain x"
+    is the text x."""
     steps = [
         pre_tokenizers.Digits(individual_digits=split == "digit")
         if split.startswith("digit")
-        else pre_tokenizers.Split(Regex(split), "isolated")
+        else pre_tokenizers.Split(split[6:] if split.startswith("plain ") else Regex(split), "isolated")
         for split in splits
     ]
     steps.append(pre_tokenizers.ByteLevel(add_prefix_space=prefix, use_regex=use_regex))
@@ -67,6 +68,7 @@ BY_WORDS: dict[str, Callable[[], Tokenizer]] = {
     ),
     "starcoder": lambda: byte_level("digit", use_regex=True),
     "digits": lambda: byte_level("digits", use_regex=True),
+    "plain": lambda: byte_level("plain .", "plain  \n", use_regex=True),
     "kimi": lambda: byte_level(KIMI),
 }
 
