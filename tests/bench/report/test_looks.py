@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
@@ -10,10 +11,15 @@ from playwright.sync_api import Browser, BrowserContext, Page
 
 from frspec.bench.report import write
 from tests.bench.report.hostile import hostile_report
-from tests.server.page.conftest import PATIENCE, browser, watch
+from tests.server.page.conftest import PATIENCE, chromium, watch
 
-__all__ = ["browser"]
 CONTRASTS = (Path(__file__).parents[2] / "server" / "page" / "contrasts.js").read_text()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as browser:
+        yield browser
 
 
 @pytest.fixture(scope="module")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
@@ -16,9 +17,9 @@ PATIENCE = 30_000  # milliseconds that a browser on a busy machine may take; not
 expect.set_options(timeout=PATIENCE)
 
 
-@pytest.fixture(scope="package")
-def browser() -> Iterator[Browser]:
-    """Gone before other tests of the process: while it lives, an event loop of its own runs in their thread."""
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """To be gone before other tests of the process: while it lives, an event loop of its own runs in their thread."""
     found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if not found:
         pytest.skip("no Chromium here to show the page in")
@@ -27,6 +28,12 @@ def browser() -> Iterator[Browser]:
         browser = playwright.chromium.launch(executable_path=found, args=[*sandbox, "--disable-gpu"])
         yield browser
         browser.close()
+
+
+@pytest.fixture(scope="package")
+def browser() -> Iterator[Browser]:
+    with chromium() as browser:
+        yield browser
 
 
 @pytest.fixture(scope="session")
