@@ -261,3 +261,32 @@ def test_a_merged_part_can_be_taken_out_and_merged_again(folder: Path) -> None:
     assert again.ids.tolist() == first.ids.tolist()
     for one, other in itertools.product(again.parts, repeat=2):
         assert (again.parts[one].tolist() == first.parts[other].tolist()) == (one == other)
+
+
+def test_smoothing_mixes_in_the_ids_by_number(folder: Path) -> None:
+    run("all.ranking@de=3", "ja.ranking=1", "--smooth", "0.25", "-o", "smooth.ranking")
+    smooth = Ranking.load("smooth.ranking")
+    assert smooth.weights == {"by-id": 0.25, "de": pytest.approx(0.5625), "ja": pytest.approx(0.1875)}
+    zipf = [1_000_000 // (id + 1) + 1 for id in range(SIZE)]
+    parts = {"de": (counts(0).tolist(), Fraction(9, 16)), "ja": (counts(1).tolist(), Fraction(3, 16))}
+    exact = [
+        Fraction(1, 4) * Fraction(zipf[id], sum(zipf))
+        + sum(weight * Fraction(part[id], sum(part)) for part, weight in parts.values())
+        for id in range(SIZE)
+    ]
+    assert all(abs(count - UNIT * share) < 2 for count, share in zip(smooth.by_id.tolist(), exact, strict=True))
+    assert smooth.part("by-id").ids.tolist() == list(range(SIZE))
+    assert smooth.provenance["smooth"] == 0.25
+    assert smooth.provenance["tokens"] == counts(0).sum() + counts(1).sum(), "made-up counts are no tokens"
+
+
+def test_smoothing_one_ranking_keeps_its_own_order_beside(folder: Path) -> None:
+    run("de.ranking", "--smooth", "0.1", "-o", "one.ranking")
+    one = Ranking.load("one.ranking")
+    assert one.weights == {"by-id": pytest.approx(0.1), "de": pytest.approx(0.9)}
+    assert (one.parts["de"] == counts(0)).all()
+    with pytest.raises(UserError, match="smoothed already"):
+        run("one.ranking=1", "ja.ranking=1", "--smooth", "0.1", "-o", "two.ranking")
+    wrong = CliRunner().invoke(merge, ["de.ranking", "--smooth", "1", "-o", "two.ranking"])
+    assert wrong.exit_code == 2
+    assert "0<x<1" in wrong.output

@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="The ranking to write.")
 @click.option("--balance", is_flag=True, help="Give every part the same weight, so that a small one is not drowned.")
 @click.option("--partial", is_flag=True, help="Merge the shards of a job that are there, though some are missing.")
-def merge(rankings: tuple[str, ...], output: Path, balance: bool, partial: bool) -> None:
+@click.option("--smooth", type=click.FloatRange(0, 1, min_open=True, max_open=True), metavar="SHARE",
+              help="Mix in so much of the ids by number, for texts unlike those counted; such as 0.1.")  # fmt: skip
+def merge(rankings: tuple[str, ...], output: Path, balance: bool, partial: bool, smooth: float | None) -> None:
     """Make one ranking of several of the same tokenizer, and keep each one's counts in it as a part.
 
     FILE is a ranking or one part of it (all.ranking@de). Parts keep their names, and a ranking without parts becomes
@@ -40,7 +42,7 @@ def merge(rankings: tuple[str, ...], output: Path, balance: bool, partial: bool)
 
     check_ranking_name(output)
     check_place(output)
-    ranking = merged(_inputs(rankings), balance, partial)
+    ranking = merged(_inputs(rankings), balance, partial, smooth)
     ranking.save(output)
     parts = f" in the parts {', '.join(ranking.parts)}" if ranking.parts else ""
     lost = ranking.provenance.get("missing")

@@ -13,7 +13,7 @@ from typing import Any
 from frspec.artifacts import provenance
 from frspec.errors import UserError
 from frspec.ranking.flaws import MOST
-from frspec.ranking.mixture import balanced
+from frspec.ranking.mixture import BY_ID, balanced, by_id, normalised
 from frspec.ranking.ranking import Ids, Ranking
 from frspec.ranking.shard_facts import SHARD_FACTS, missing_shards
 
@@ -50,12 +50,15 @@ class Input:
         return {**self.ranking.provenance, "tokens": self.tokens}
 
 
-def merge(inputs: Sequence[Input], balance: bool = False, partial: bool = False) -> Ranking:
+def merge(
+    inputs: Sequence[Input], balance: bool = False, partial: bool = False, smooth: float | None = None
+) -> Ranking:
     """One ranking with the parts of all.
 
     Without weights counts add up, and parts of the same name with them. With weights every ranking makes up that much
     of the mixture, as its own parts do of it. ``balance`` gives all parts the same weight. Shards of one job become
-    what one count of everything would have been; ``partial``: though some are missing.
+    what one count of everything would have been; ``partial``: though some are missing. ``smooth``: how much of the
+    mixture one more part makes up, called ``BY_ID``, in which an id's share falls with its number (``mixture.by_id``).
 
     Raises:
         UserError: for rankings that have no counts or not one tokenizer, for weights where they mean nothing, and for
@@ -66,11 +69,29 @@ def merge(inputs: Sequence[Input], balance: bool = False, partial: bool = False)
     weights = _weights(inputs, balance)
     parts = _parts(inputs)
     if balance:
+        if "" in parts:
+            raise UserError("--balance weighs parts, and the job of these shards has none; leave it out")
         weights = balanced(parts)
     facts = _facts(inputs, list(parts)) | ({"missing": absent} if absent else {})
+    if smooth is not None:
+        parts, weights = _smoothed(parts, weights, smooth)
+        facts["smooth"] = smooth
     fingerprint = inputs[0].ranking.fingerprint
     assert fingerprint is not None
     return Ranking.from_parts(parts, fingerprint, facts, weights)
+
+
+def _smoothed(
+    parts: Mapping[str, Ids], weights: Mapping[str, float] | None, share: float
+) -> tuple[dict[str, Ids], dict[str, float]]:
+    if "" in parts:
+        raise UserError("--smooth adds a part, and the job of these shards has none; merge the result once more")
+    if BY_ID in parts:
+        raise UserError(f"one of these is smoothed already: it has a part {BY_ID}; smooth what it was made of")
+    before = normalised(weights or {name: int(part.sum()) for name, part in parts.items() if part.any()})
+    counted = {name: part for name, part in parts.items() if name in before}
+    smoothed = {name: weight * (1 - share) for name, weight in before.items()} | {BY_ID: share}
+    return {**counted, BY_ID: by_id(len(next(iter(parts.values()))))}, smoothed
 
 
 def _check(inputs: Sequence[Input]) -> None:

@@ -19,6 +19,8 @@ UNIT = 10**12
 GRAIN = 10**9
 """The same for what parts have in common, where sums of products have to stay within 64 bits."""
 MILLION = 10**6
+BY_ID = "by-id"
+"""What the part of a smoothed mixture is called in which ids stand by number."""
 
 
 def mixture(parts: Mapping[str, Ids], weights: Mapping[str, float] | None) -> Ids:
@@ -50,6 +52,15 @@ def normalised(weights: Mapping[str, float]) -> dict[str, float]:
 def balanced(names: Iterable[str]) -> dict[str, float]:
     """The same weight for each part, so that a small one is not drowned."""
     return normalised(dict.fromkeys(names, 1.0))
+
+
+def by_id(vocab_size: int) -> Ids:
+    """[V] int64: a made-up count for each id, falling as 1 / (id + 1) does.
+
+    Zipf's law for ids by number: in BPE vocabularies an earlier id is an earlier merge, which was more frequent in what
+    the tokenizer was made from.
+    """
+    return MILLION // np.arange(1, vocab_size + 1, dtype=np.int64) + 1
 
 
 def backoff(name: str, parts: Mapping[str, Ids]) -> Ids:
