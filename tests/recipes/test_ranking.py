@@ -32,8 +32,8 @@ import speed
 
 HOLDER = """
 import subprocess, sys
-other = subprocess.Popen([sys.executable, "-c", "kept = bytearray(b'x' * (80 << 20)); print(1, flush=True); import time; time.sleep(60)"],
-                         stdout=subprocess.PIPE)
+hold = "import time; kept = bytearray(b'x' * (80 << 20)); print(1, flush=True); time.sleep(60)"
+other = subprocess.Popen([sys.executable, "-c", hold], stdout=subprocess.PIPE)
 other.stdout.readline()
 print(1, flush=True)
 other.wait()
