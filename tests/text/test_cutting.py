@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tokenizers import AddedToken
+from tokenizers import AddedToken, decoders, models
+from tokenizers import Tokenizer as Backend
 
 from frspec.errors import UserError
 from frspec.text import cutting
@@ -153,6 +154,16 @@ def test_published_tokenizers(name: str, samples: list[str], request: pytest.Fix
     assert len(parts) > 1
     assert "".join(parts) == text
     assert ids(tokenizer, *parts) == ids(tokenizer, text)
+
+
+@pytest.mark.usefixtures("small_parts")
+def test_what_stands_beside_a_character_that_no_token_holds() -> None:
+    """It is left out, and what is on its sides becomes one token: two by two, from the beginning of the text on."""
+    backend = Backend(models.BPE({"a": 0, "b": 1, "aa": 2}, [("a", "a")]))
+    backend.decoder = decoders.ByteLevel()
+    tokenizer = Tokenizer(backend, "without spaces", {})
+    for beginning in ("a ", "a a "):
+        check("left out", tokenizer, beginning + "b" + " a" * 2000)
 
 
 def test_half_a_surrogate_pair(small_parts: None) -> None:

@@ -41,6 +41,7 @@ def folded(letter: str) -> Mask:
     return members(f"(?i:{letter})", "".join(map(chr, candidates.tolist())))
 
 
+@lru_cache(maxsize=1)
 def same_in_nfc() -> str:
     """The characters in ``ASKED`` that NFC treats alike here and in the library: each knows its version of Unicode.
 

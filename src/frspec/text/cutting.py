@@ -8,8 +8,8 @@ and a digit, and only where
 - the ids of some thousand characters around it are those of their two halves, and
 - either the pre-tokenizer ends a piece there, so that what is on one side cannot matter to the other: rules that split
   text look at runs of letters, digits, marks or spaces, and all runs end there;
-- or, in a BPE that takes the text as one piece, no token of the vocabulary holds the two characters next to each other:
-  nothing can ever be merged across the cut.
+- or, in a BPE that takes the text as one piece, no token of the vocabulary holds the two characters next to each other,
+  and it knows both: nothing can ever be merged across the cut.
 
 A text stays whole between two such places, however far apart: a run of spaces, letters without any mark. So do all
 texts of a tokenizer whose treatment of a text's start or end shows at every cut.
@@ -23,7 +23,6 @@ from functools import cached_property
 
 from tokenizers.models import BPE
 
-from frspec.text.decoding import byte_characters
 from frspec.text.tokenizer import Tokenizer
 
 PART = 1 << 18
@@ -99,13 +98,15 @@ class Cutter:
             pieces = backend.pre_tokenizer.pre_tokenize_str(left + right)
             if not any(start < len(left) < end for _, (start, end) in pieces):
                 return True
-        return self._merges is not None and self._spelled(left[-1])[-1] + self._spelled(right[0])[0] not in self._merges
+        begin, all_ = self._spelled(left), self._spelled(left + right)
+        pair = all_[len(begin) - 1 : len(begin) + 1]  # without either what stands behind it would be next
+        known = len(pair) == 2 and all(backend.token_to_id(character) is not None for character in pair)
+        return known and all_.startswith(begin) and self._merges is not None and pair not in self._merges
 
-    def _spelled(self, character: str) -> str:
-        if not self._tokenizer.decoding.byte_level:
-            return character.replace(" ", "▁")
-        spelling = byte_characters()
-        return "".join(spelling[byte] for byte in character.encode())
+    def _spelled(self, text: str) -> str:
+        """Normalised text as the model sees it."""
+        steps = self._tokenizer.backend.pre_tokenizer
+        return text if steps is None else "".join(piece for piece, _ in steps.pre_tokenize_str(text))
 
     @cached_property
     def _merges(self) -> str | None:
