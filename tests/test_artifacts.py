@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from frspec.artifacts import atomic_path, check_place, provenance
+from frspec.artifacts import alone, atomic_path, check_place, provenance
 from frspec.errors import UserError
 
 
@@ -110,3 +110,23 @@ command.main()
 def test_provenance_keeps_a_command_that_can_be_pasted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", [os.path.join("bin", "frspec"), "rank", "my texts/*.jsonl"])  # noqa: PTH118
     assert provenance()["command"] == "frspec rank 'my texts/*.jsonl'"
+
+
+HOLD = "import sys\nfrom pathlib import Path\nfrom frspec.artifacts import alone\n"
+HOLD += "with alone(Path(sys.argv[1])):\n    print('held', flush=True)\n    sys.stdin.read()\n"
+
+
+def test_one_process_at_a_time_writes_a_file(tmp_path: Path) -> None:
+    """Whether the other one ends or is killed, then the next may."""
+    path = tmp_path / "a.ranking"
+    for kill in (False, True):
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+        with subprocess.Popen([sys.executable, "-c", HOLD, path], text=True, **pipes) as other:  # type: ignore[call-overload]
+            assert other.stdout.readline() == "held\n"
+            with pytest.raises(UserError, match=r"another process is writing .*a\.ranking; wait"), alone(path):
+                pass
+            assert [file.name for file in tmp_path.iterdir()] == [".a.ranking.lock"], "it is still the other's"
+            other.kill() if kill else other.communicate()
+        with alone(path):
+            pass
+        assert not [*tmp_path.iterdir()]

@@ -1,12 +1,14 @@
 """How every file the project makes is written, and what it says about its own origin.
 
-Knows: atomic replacement, provenance. Does not know: what is inside the files.
+Knows: atomic replacement, one writer at a time, provenance. Does not know: what is inside the files.
 """
 
 from __future__ import annotations
 
 import contextlib
 import datetime
+import errno
+import os
 import shlex
 import shutil
 import sys
@@ -14,7 +16,7 @@ import tempfile
 from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from frspec.errors import UserError
 
@@ -61,6 +63,51 @@ def check_place(path: Path, *, folder: bool = False) -> None:
         UserError: when it could not.
     """
     shutil.rmtree(_neighbour(Path(path), folder), ignore_errors=True)
+
+
+@contextlib.contextmanager
+def alone(path: Path) -> Iterator[None]:
+    """Hold ``path``, which is to be written, against other processes that ask for the same.
+
+    What is held is the empty hidden file ``.NAME.lock`` beside it, which goes away at the end. A process that was
+    killed holds nothing, and nobody does where a file system or a platform knows no locks.
+
+    Raises:
+        UserError: when another process holds it, or the place cannot be written.
+    """
+    lock = path.with_name(f".{path.name}.lock")
+    try:
+        file = _hold(lock)
+    except BlockingIOError as error:
+        raise UserError(f"another process is writing {path}; wait for its end, or choose another name") from error
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {error.strerror or error}; choose another place") from error
+    try:
+        yield
+    finally:
+        lock.unlink(missing_ok=True)
+        file.close()
+
+
+def _hold(lock: Path) -> BinaryIO:
+    """The file, locked; raises ``BlockingIOError`` when another process has it."""
+    while True:
+        file = lock.open("ab")
+        try:
+            import fcntl  # not on Windows
+
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # forked processes, which may live longer, do not hold it
+        except ImportError:
+            return file
+        except OSError as error:
+            if error.errno not in (errno.EACCES, errno.EAGAIN):  # a file system without locks
+                return file
+            file.close()
+            raise BlockingIOError from error
+        with contextlib.suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(file.fileno()), lock.stat()):
+                return file
+        file.close()  # whoever held it has just taken it away
 
 
 def _neighbour(path: Path, folder: bool) -> Path:

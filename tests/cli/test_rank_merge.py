@@ -192,6 +192,7 @@ def test_shards_that_are_not_all_there(folder: Path) -> None:
     other.save("other.ranking")
     Ranking.from_counts(counts(0), "f", {"shard": "3/17", "job": "ab12"}).save("seventeen.ranking")
     Ranking.from_counts(counts(0), "f", {"shard": "0/2", "job": "ab12"}).save("odd.ranking")
+    Ranking.from_counts(counts(0), "f", {"shard": f"3/{10**12}", "job": "ab12"}).save("many.ranking")
     for words, message in (
         ([*three, "copy.ranking"], r"2\.ranking and copy\.ranking are the same shard, 2/16"),
         ([*three, "other.ranking"], r"other\.ranking and 1\.ranking are not shards of one job"),
@@ -201,6 +202,9 @@ def test_shards_that_are_not_all_there(folder: Path) -> None:
         (["odd.ranking"], "says that it is shard 0/2"),
         (["1.ranking=1", "2.ranking=1", "--partial"], "has no weight of its own"),
         (["de.ranking", "--partial"], "--partial is for shards"),
+        ([*three, "--partial", "--balance"], "--balance weighs parts, and the job of these shards has none"),
+        (["x.ranking", "7.ranking"], r"x\.ranking is a partial merge; name the rankings of its shards instead"),
+        (["many.ranking"], r"missing shards: 1, 2, 4, .* and 999,999,999,987 more of 1000000000000;"),
     ):
         with pytest.raises(UserError, match=message):
             run(*words, "-o", "z.ranking")

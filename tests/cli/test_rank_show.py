@@ -177,3 +177,31 @@ def test_conversations_and_a_url(tmp_path: Path) -> None:
     wrong = CliRunner().invoke(frspec, [str(word) for word in (*words, "--chat-template", "--only", "user")])
     assert wrong.exit_code == 2
     assert "--only assistant" in wrong.output
+
+
+def test_what_is_written_into_a_folder_is_not_read_from_it(
+    stories: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """``frspec rank . -o mine.ranking`` goes on after an interruption, and can be asked for again."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "good.txt").write_text("Once upon a time")
+    bad = tmp_path / "more.jsonl"
+    bad.write_text('{"text": 1}\n')
+    words = ["rank", "--tokenizer", stories, ".", "-o", "mine.ranking", "--workers", "1"]
+    assert "field 'text' is a int" in command(*words).stderr
+    assert (tmp_path / "mine.ranking.journal").exists()
+    bad.write_text('{"text": "there was"}\n')
+    assert "going on behind the 1 documents" in command(*words).stderr
+    for _ in range(2):
+        done = command(*words)
+        assert done.returncode == 0, done.stderr
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["good.txt", "mine.ranking", "more.jsonl"]
+        assert json.loads(command("show", "mine.ranking", "--json").stdout)["provenance"]["files"] == 2
+
+
+def test_a_count_of_nothing_leaves_no_journal(stories: Path, tmp_path: Path) -> None:
+    """Whoever then names the right field is not told of another count."""
+    (tmp_path / "a.jsonl").write_text('{"body": "Once", "text": ""}\n')
+    words = ["rank", "--tokenizer", stories, tmp_path / "a.jsonl", "-o", tmp_path / "r", "--workers", "1"]
+    assert "the documents hold no text" in command(*words).stderr
+    assert command(*words, "--field", "body").returncode == 0

@@ -103,6 +103,8 @@ def test_share_takes_every_shard_once_and_evenly() -> None:
         loads = [sum(shard.size for shard in part) for part in parts]
         assert max(loads) - min(loads) <= 39
         assert [share_of(shards[::-1], i, n) for i in range(1, n + 1)] == parts, "the order of files is nothing"
+    assert len(share_of(shards, 3, 10**15)) == 1, "parts without shards take no memory"
+    assert share_of(shards, 10**15, 10**15) == []
 
 
 def test_progress_and_order_of_files(letters: Tokenizer, tmp_path: Path) -> None:

@@ -137,7 +137,7 @@ def encodes(text: str) -> bool:
         (b'{"text": tru}', r"not JSON: expected a value \(byte 10 of the line\)"),
         (b'{"n": ' + b"1" * 5000 + b', "text": ""}', r"not JSON: a number that is too long \(byte 7 of the line\)"),
         (b'{"n": ' + b"[" * 9999, f"not JSON: nested more than {DEPTH} deep"),
-        (b'["a"]', "not a JSON object; JSON Lines has one object on each line"),
+        (b'["a"]', r"not a JSON object; JSON Lines has one object on each line \(jq -c '\.\[\]' makes"),
         (b"  ", "^$"),
     ],
 )

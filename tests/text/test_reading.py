@@ -51,7 +51,9 @@ def test_sources_have_names(folder: Path) -> None:
         (["de=de.jsonl"], "lang", "the field 'lang' tells which part a record counts for"),
         (["de="], None, "^de= names no source"),
         (["de=none.jsonl"], None, "nothing is called none.jsonl"),
-        (["9=de.jsonl"], None, "nothing is called 9=de.jsonl"),
+        (["9=de.jsonl"], None, "^9=de.jsonl: a NAME begins with a letter from A to Z"),
+        (["9=none.jsonl"], None, "nothing is called 9=none.jsonl"),
+        ([""], None, "^a source without a name"),
         ([Path("de=de.jsonl")], None, "nothing is called de=de.jsonl"),
     ],
 )

@@ -4,6 +4,7 @@ import gzip
 import json
 import logging
 import lzma
+import os
 from pathlib import Path
 
 import pyarrow as pa
@@ -150,6 +151,27 @@ def test_nothing_there(tmp_path: Path) -> None:
         texts(tmp_path)
     with pytest.raises(UserError, match="no documents"):
         texts(write(tmp_path / "blank.jsonl", "\n \n"))
+
+
+def test_what_is_there_and_is_no_file(tmp_path: Path) -> None:
+    """A pipe gives its content once; a folder that cannot be listed is named, not the one that was asked for."""
+    os.mkfifo(tmp_path / "pipe.txt")
+    with pytest.raises(UserError, match=r"pipe\.txt is a pipe or a device"):
+        texts(tmp_path / "pipe.txt")
+
+    def refuse(path: object) -> None:
+        raise PermissionError(13, "Permission denied", f"{path}/below")
+
+    with pytest.MonkeyPatch.context() as patch:  # whoever runs this may be allowed everything
+        patch.setattr(os, "scandir", refuse)
+        with pytest.raises(UserError, match=r"/below: cannot be listed: Permission denied$"):
+            texts(tmp_path)
+
+
+@pytest.mark.parametrize("content", ['[\n{"text": "a"}\n]\n', '{\n"text": "a"\n}\n'])
+def test_json_spread_over_lines_is_called_so(tmp_path: Path, content: str) -> None:
+    with pytest.raises(UserError, match=r"a\.json, line 1: not a JSON object; JSON Lines has one object on each line"):
+        texts(write(tmp_path / "a.json", content))
 
 
 def test_byte_order_mark_is_no_text(tmp_path: Path) -> None:

@@ -87,7 +87,7 @@ def rank(
     `frspec rank merge` puts rankings together, `frspec rank report` shows what one covers; files of these names are
     ./merge and ./report.
     """
-    from frspec.artifacts import check_place
+    from frspec.artifacts import alone, check_place
     from frspec.ranking.formats import check_ranking_name
     from frspec.ranking.job import Plan, count_sources
     from frspec.ranking.made import ranking_of
@@ -97,21 +97,23 @@ def rank(
     check_ranking_name(output)
     check_place(output)
     tokenizer = Tokenizer.load(name, revision)
-    found = find_sources(sources, Reading(field, by, skip_bad, make_view(tokenizer, roles, chat_template)))
+    journal = output.with_name(f"{output.name}.journal")
+    reading = Reading(field, by, skip_bad, make_view(tokenizer, roles, chat_template))
+    found = find_sources(sources, reading).without(output, journal)
     if balance and by is None and not any(part for part, _ in found.groups):
         raise click.UsageError("--balance weighs parts; name them (de=law.jsonl en=books/) or say --by FIELD")
     if balance and shard:
         raise click.UsageError("--balance goes with frspec rank merge, when all shards are counted; leave it out here")
-    plan = Plan(workers, shard, on, output.with_name(f"{output.name}.journal"))
-    if restart and plan.journal:
-        plan.journal.unlink(missing_ok=True)
+    plan = Plan(workers, shard, on, journal)
     start = time.perf_counter()
-    with display() as report:
-        counts = count_sources(tokenizer, found, plan, report)
-    ranking = ranking_of(counts, tokenizer, found, plan, balance)
-    ranking.save(output)
-    if plan.journal:
-        plan.journal.unlink(missing_ok=True)
+    with alone(output):
+        if restart:
+            journal.unlink(missing_ok=True)
+        with display() as report:
+            counts = count_sources(tokenizer, found, plan, report)
+        ranking = ranking_of(counts, tokenizer, found, plan, balance)
+        ranking.save(output)
+        journal.unlink(missing_ok=True)
     _say(output, counts, ranking, time.perf_counter() - start)
 
 

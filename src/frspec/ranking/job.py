@@ -5,6 +5,7 @@ Knows: the life of a count. Does not know: file formats, how a text becomes toke
 
 from __future__ import annotations
 
+import heapq
 import logging
 import os
 import time
@@ -108,13 +109,13 @@ def count_shards(tokenizer: Tokenizer, reading: Reading, todo: Sequence[Todo]) -
 
 def share_of(shards: Sequence[Shard], i: int, n: int) -> list[Shard]:
     """The i-th of n parts (from 1) that are about equally large: every shard is in exactly one of them."""
-    loads = [0] * n
+    loads = [(0, part) for part in range(1, min(n, len(shards)) + 1)]  # of more parts than shards the rest are empty
     mine = list[Shard]()
     # By the names that were given: where links lead may differ between machines.
     for shard in sorted(shards, key=lambda shard: (-shard.size, shard.part, shard.file.name, shard.start)):
-        lightest = loads.index(min(loads))
-        loads[lightest] += max(1, shard.size)
-        if lightest == i - 1:
+        load, lightest = loads[0]
+        heapq.heapreplace(loads, (load + max(1, shard.size), lightest))
+        if lightest == i:
             mine.append(shard)
     return mine
 
@@ -160,7 +161,7 @@ class Ledger:
     def save(self) -> None:
         """Write the journal, where there is one and something to keep; not with a step that Ctrl-C left half taken."""
         start = time.monotonic()
-        if self._journal is not None and self._whole and (self.progress.done or self.progress.marks):
+        if self._journal is not None and self._whole and self.progress.counts.tokens:
             self._journal.save(self.progress, self.shards)
         self._saved = time.monotonic()
         self._pause = SAVED * max(1.0, (self._saved - start) / WRITING)

@@ -68,6 +68,7 @@ class Pool:
         self._tally = Tally(tokenizer) if workers == 1 else None
         self._processes: ProcessPoolExecutor | None = None
         if workers > 1:
+            Tally(tokenizer)  # what it had to find out is kept, and forked processes begin with it: half the time
             context = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
             self._processes = ProcessPoolExecutor(workers, context, _start, (tokenizer, reading))
             self._processes.submit(_nothing).result()

@@ -6,6 +6,7 @@ Knows: the facts ``shard`` ("3/16") and ``job`` of a provenance. Does not know: 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 from frspec.errors import UserError
@@ -29,6 +30,10 @@ def missing_shards(entries: Sequence[tuple[str, Mapping[str, Any]]], partial: bo
     found = dict[int, str]()
     counts = set[int]()
     for name, facts in entries:
+        if "merged" in facts and "missing" in facts:
+            raise UserError(
+                f"{name} is a partial merge; name the rankings of its shards instead, all of the job at once"
+            )
         if facts.get("job") != job:
             raise UserError(f"{name} and {first} are not shards of one job; merge the shards of each job by themselves")
         number, count = _shard(name, facts)
@@ -41,11 +46,12 @@ def missing_shards(entries: Sequence[tuple[str, Mapping[str, Any]]], partial: bo
             f"these shards are of {' and of '.join(map(str, sorted(counts)))}; count with the same --shard i/n"
         )
     (count,) = counts
-    absent = [str(number) for number in range(1, count + 1) if number not in found]
+    absent = count - len(found)
     if not absent:
         return None
-    more = f" and {len(absent) - NAMED} more" if len(absent) > NAMED else ""
-    words = f"{', '.join(absent[:NAMED])}{more} of {count}"
+    named = islice((str(number) for number in range(1, count + 1) if number not in found), NAMED)
+    more = f" and {absent - NAMED:,} more" if absent > NAMED else ""
+    words = f"{', '.join(named)}{more} of {count}"
     if not partial:
         raise UserError(f"missing shards: {words}; name their rankings too, or merge what is there with --partial")
     return f"shards {words}"

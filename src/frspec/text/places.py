@@ -50,11 +50,16 @@ def find_files(source: str | Path) -> list[File]:
         from frspec.text.remote import find_remote
 
         return find_remote(source)
+    if source == "":
+        raise UserError("a source without a name (an empty shell variable?); write . for this folder")
     path = Path(source).expanduser()
     try:
         paths = _find(path)
     except (OSError, ValueError) as error:  # unreadable folders, names no file can have
-        raise UserError(f"{source}: cannot be listed: {getattr(error, 'strerror', None) or error}") from error
+        where, why = getattr(error, "filename", None) or source, getattr(error, "strerror", None) or error
+        raise UserError(f"{where}: cannot be listed: {why}") from error
+    if not paths and path.exists() and not path.is_dir():
+        raise UserError(f"{source} is a pipe or a device, and what is read must be there again; write it to a file")
     if not paths:
         raise UserError(f"no files in {source}" if path.is_dir() else f"nothing is called {source}")
     return [_local(path) for path in paths]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from frspec.errors import UserError
@@ -54,6 +54,12 @@ class Sources:
         """All of them, part by part."""
         return tuple(file for _, files in self.groups for file in files)
 
+    def without(self, *paths: Path) -> Sources:
+        """The same but for these files: what is written into a folder is not read from it."""
+        keys = {str(path.resolve()) for path in paths}
+        groups = tuple((name, tuple(file for file in files if file.key not in keys)) for name, files in self.groups)
+        return replace(self, groups=groups)
+
 
 def find_sources(asked: Sequence[str | Path], reading: Reading = Reading()) -> Sources:
     """The files of ``asked``: files, folders, patterns and URLs as ``find_files`` takes them, or NAME=SOURCE.
@@ -86,7 +92,15 @@ def _named(source: str | Path) -> tuple[str, str | Path]:
     """The name before a source, or "", and the source without it."""
     match = NAMED.fullmatch(source) if isinstance(source, str) else None
     if match is None or Path(match[0]).expanduser().exists():
+        if isinstance(source, str) and _misnamed(source):
+            raise UserError(f"{source}: a NAME begins with a letter from A to Z; letters, digits, _, . and - follow")
         return "", source
     if not match[2]:
         raise UserError(f"{source} names no source; write NAME=SOURCE")
     return match[1], match[2]
+
+
+def _misnamed(source: str) -> bool:
+    """Whether what stands behind a ``=`` is there, and the whole is not."""
+    name, mark, place = source.partition("=")
+    return bool(mark and name and place) and Path(place).exists() and not Path(source).exists()

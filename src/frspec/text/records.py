@@ -23,7 +23,7 @@ from frspec.text.places import File
 from frspec.text.reading import Reading
 from frspec.text.whole import decoded
 
-NO_OBJECT = "not a JSON object; JSON Lines has one object on each line"
+NO_OBJECT = "not a JSON object; JSON Lines has one object on each line (jq -c '.[]' makes them of an array)"
 NAME = 100  # characters of a part's name
 LONE = "holds a lone surrogate (\\ud800 to \\udfff), which is not Unicode"
 
@@ -63,7 +63,7 @@ def _object(line: bytes) -> Any:
     except UnicodeDecodeError as error:
         return Bad(f"not UTF-8 (byte {error.start + 1} of the line)")
     except (ValueError, RecursionError) as error:
-        return Bad(f"not JSON: {error}")
+        return Bad(NO_OBJECT if line.strip() in (b"[", b"{") else f"not JSON: {error}")  # spread over many lines
     return record if isinstance(record, dict) else Bad(NO_OBJECT)
 
 
