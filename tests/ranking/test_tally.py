@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tokenizers import Tokenizer as Backend
+from tokenizers import decoders, models, pre_tokenizers, processors
 
 from frspec.errors import UserError
 from frspec.ranking import tally
@@ -78,6 +80,18 @@ def test_spans_count_the_tokens_that_touch_them(name: str, data: st.DataObject) 
     ]
     ids, times = counter.count([Piece(text, spans), Piece(PROSE)])
     assert dict(zip(ids.tolist(), times.tolist(), strict=True)) == Counter(touching) + library(tokenizer, PROSE)
+
+
+@pytest.mark.parametrize("trims", [False, True])
+def test_a_token_of_spaces_stands_where_they_are(trims: bool) -> None:
+    backend = Backend(models.BPE({"a": 0, "b": 1, "Ġ": 2, "ĠĠ": 3}, [("Ġ", "Ġ")]))
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    backend.decoder = decoders.ByteLevel()
+    backend.post_processor = processors.ByteLevel(trim_offsets=trims)
+    counter = Tally(Tokenizer(backend, "spaces", {}))
+    for span, tokens in {(1, 3): [3], (1, 4): [2, 3], (4, 5): [1], (0, 1): [0], (3, 5): [1, 2]}.items():
+        ids, _ = counter.count([Piece("a   b", (span,))])  # a, two spaces (the last one is b's to the pattern), one, b
+        assert ids.tolist() == sorted(tokens), span
 
 
 def test_half_a_surrogate_pair() -> None:

@@ -82,7 +82,7 @@ class Tally:
 
     def _meant(self, piece: Piece) -> Ids:
         """The ids of those tokens that touch a span."""
-        (encoding,) = self._tokenizer.backend.encode_batch([piece.text], add_special_tokens=False)
+        (encoding,) = self._tokenizer.placing.encode_batch([piece.text], add_special_tokens=False)
         ids, offsets = np.array(encoding.ids, np.int64), np.array(encoding.offsets, np.int64).reshape(-1, 2)
         spans = np.array([*(piece.spans or ()), (len(piece.text) + 1, len(piece.text) + 2)])  # the last meets nothing
         start, end = offsets[:, 0], np.maximum(offsets[:, 1], offsets[:, 0] + 1)  # a token may stand for no character

@@ -145,6 +145,17 @@ class Tokenizer:
             encodings = self.backend.encode_batch_fast(list(texts), add_special_tokens=add_special_tokens)
         return [encoding.ids for encoding in encodings]
 
+    @cached_property
+    def placing(self) -> Backend:
+        """A ``backend`` whose offsets say where tokens stand. Some post-processors leave out the spaces of a token, so
+        that one of spaces alone would stand behind itself; here nothing is processed."""
+        processor = self.backend.post_processor
+        if processor is None or b'"trim_offsets":true' not in processor.__getstate__():
+            return self.backend
+        placing = Backend.from_str(self.backend.to_str())
+        placing.post_processor = None
+        return placing
+
     @contextlib.contextmanager
     def _understood(self) -> Iterator[None]:
         """A text that this tokenizer has no tokens for is its fault, not the program's."""
