@@ -205,3 +205,8 @@ def test_a_count_of_nothing_leaves_no_journal(stories: Path, tmp_path: Path) -> 
     words = ["rank", "--tokenizer", stories, tmp_path / "a.jsonl", "-o", tmp_path / "r", "--workers", "1"]
     assert "the documents hold no text" in command(*words).stderr
     assert command(*words, "--field", "body").returncode == 0
+
+
+def test_a_name_cannot_break_the_line_of_an_error(stories: Path, tmp_path: Path) -> None:
+    done = command("rank", "--tokenizer", stories, tmp_path / "new\nline\x1b[31m.txt", "-o", tmp_path / "r")
+    assert done.stderr == f"frspec: nothing is called {tmp_path}/new\\nline\\x1b[31m.txt\n"

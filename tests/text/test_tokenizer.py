@@ -212,6 +212,19 @@ def test_added_token_under_another_id_is_refused(stories: Path, tmp_path: Path) 
     assert "'<new>' the id 2050" in refusal(tmp_path)
 
 
+def test_a_tokenizer_with_dropout_is_refused(stories: Path, tmp_path: Path) -> None:
+    """It would count the same text otherwise each time; 0 leaves nothing out."""
+    content = json.loads((stories / "tokenizer.json").read_text("utf-8"))
+    for rate in (None, 0.0, 0.1):
+        content["model"]["dropout"] = rate
+        (tmp_path / "tokenizer.json").write_text(json.dumps(content))
+        if rate:
+            with pytest.raises(UserError, match=r"leaves out merges at random \(dropout 0\.1\)"):
+                Tokenizer.load(tmp_path)
+        else:
+            assert Tokenizer.load(tmp_path).vocab_size == 2048
+
+
 def test_unknown_decoder_is_refused(tmp_path: Path) -> None:
     backend = Backend(models.WordPiece(vocab={"a": 0, "[UNK]": 1}, unk_token="[UNK]"))
     backend.decoder = decoders.WordPiece()

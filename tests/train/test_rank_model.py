@@ -115,7 +115,9 @@ def test_killed_runs_end_with_the_same_ranking(tiny: Path, chats_file: Path, tmp
     for how in ("after", "during"):
         died = start(how, draw.randint(2, 5), "killed")
         assert died.returncode == -signal.SIGKILL, died.stderr
-        assert sorted(file.name for file in tmp_path.iterdir()) == ["killed.answers"]
+        assert sorted(file.name for file in tmp_path.iterdir()) == [".killed.lock", "killed.answers"], (
+            "both held by none"
+        )
     assert not kept.read_bytes().endswith(b"\n")
     last = start("never", 0, "killed")
     assert last.returncode == 0, last.stderr
@@ -127,6 +129,7 @@ def test_killed_runs_end_with_the_same_ranking(tiny: Path, chats_file: Path, tmp
     assert counted(tmp_path / "whole") == counted(tmp_path / "killed")
     assert (tmp_path / "whole.jsonl").read_bytes() == (tmp_path / "killed.jsonl").read_bytes()
     assert not kept.exists()
+    assert not (tmp_path / ".killed.lock").exists()
 
 
 def test_another_setting_is_refused_until_restart(tiny: Path, texts: Path, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import importlib
 import os
+import re
 import sys
 from io import TextIOWrapper
 from typing import NoReturn
@@ -62,6 +63,11 @@ def _give_up_stdout() -> int:
     return 1
 
 
+def _one_line(message: str) -> str:
+    """With escapes for what would break the line or steer the terminal, as in the name of a file."""
+    return re.sub(r"[\x00-\x1f\x7f-\x9f]", lambda found: repr(found[0])[1:-1], message)
+
+
 def main() -> NoReturn:
     """Run the command line; exit 1 on a ``UserError``, 2 on wrong usage, 130 on Ctrl-C.
 
@@ -74,7 +80,7 @@ def main() -> NoReturn:
         code = frspec(prog_name="frspec", standalone_mode=False)
         sys.stdout.flush()
     except UserError as error:
-        print(f"frspec: {error}", file=sys.stderr)
+        print(f"frspec: {_one_line(str(error))}", file=sys.stderr)
         code = 1
     except click.ClickException as error:
         error.show()

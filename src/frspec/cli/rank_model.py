@@ -74,7 +74,7 @@ def model(
     Each answer is kept in FILE.answers beside the output as soon as it is whole; the same command goes on after an
     interruption, with the same answers, and removes it at the end.
     """
-    from frspec.artifacts import check_place
+    from frspec.artifacts import alone, check_place
     from frspec.bench.prompts import read_talks
     from frspec.engine.llm import LLM
     from frspec.ranking.formats import check_ranking_name
@@ -90,18 +90,20 @@ def model(
     talks = read_talks(llm, sources, **reading, max_tokens=params.max_tokens or 0, left_out=left_out)
     asked = {"seed": seed, "samples": samples, "sampling": {name: getattr(params, name) for name in SAMPLED}}
     kept = output.with_name(f"{output.name}.answers")
-    if restart:
-        kept.unlink(missing_ok=True)
-    with AnswerJournal(kept, _settings(llm, model, talks, options, asked)) as journal:
-        talks = [talk for talk in talks for _ in range(samples)]
-        started = time.perf_counter()
-        answers = _write(llm, [talk.again() for talk in talks], params, seed, journal)
-        seconds = time.perf_counter() - started
-        if keep_answers is not None:
-            _keep(keep_answers, talks, answers)
-        facts = {"model": model, "sources": sources, **asked, "skipped": len(left_out or ())}
-        ranking = _rank(llm, answers, facts)
-        ranking.save(output)
+    settings = _settings(llm, model, talks, options, asked)
+    with alone(output):
+        if restart:
+            kept.unlink(missing_ok=True)
+        with AnswerJournal(kept, settings) as journal:
+            talks = [talk for talk in talks for _ in range(samples)]
+            started = time.perf_counter()
+            answers = _write(llm, [talk.again() for talk in talks], params, seed, journal)
+            seconds = time.perf_counter() - started
+            if keep_answers is not None:
+                _keep(keep_answers, talks, answers)
+            facts = {"model": model, "sources": sources, **asked, "skipped": len(left_out or ())}
+            ranking = _rank(llm, answers, facts)
+            ranking.save(output)
     _tell(output, ranking, left_out or (), llm.engine.scheduler.counts.generated_tokens / seconds)
 
 

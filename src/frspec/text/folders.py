@@ -85,6 +85,11 @@ def load_json_tokenizer(path: Path) -> Tokenizer:
         backend = Tokenizer.from_file(str(path))
     except Exception as error:  # the library raises nothing narrower
         raise UserError(f"{path} is not a tokenizer.json the tokenizers library can read: {error}") from error
+    if rate := getattr(backend.model, "dropout", None):
+        raise UserError(
+            f"{path} leaves out merges at random (dropout {rate:g}), as in training: the same text would have other "
+            "tokens each time; set its model's dropout to null"
+        )
     backend.no_truncation()
     backend.no_padding()
     return backend
