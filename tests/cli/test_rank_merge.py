@@ -211,6 +211,13 @@ def test_shards_that_are_not_all_there(folder: Path) -> None:
     assert not (folder / "z.ranking").exists()
 
 
+def test_very_many_parts_are_not_all_named(folder: Path) -> None:
+    for number in (40, 41):
+        Ranking.from_parts({f"p{i}": counts(0) for i in range(number)}, "f", {}).save("many.ranking")
+        said = run("many.ranking", "-o", "x.ranking").stderr
+        assert ("in the parts p0, p1, " in said, "in 41 parts; " in said) == (number == 40, number == 41)
+
+
 def test_refuses(folder: Path) -> None:
     Ranking.from_counts(counts(0), "g", {"tokenizer": "another"}).save("foreign.ranking")
     Ranking.from_counts(np.zeros(SIZE, int), "f").save("empty.ranking")

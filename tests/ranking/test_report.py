@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from frspec.errors import UserError
-from frspec.ranking import runs
+from frspec.ranking import report, runs
 from frspec.ranking.counts import Counts
 from frspec.ranking.figures import Report
 from frspec.ranking.job import Plan, count_sources
@@ -147,7 +147,7 @@ def test_a_ranking_has_nothing_to_regret_on_its_own_corpus(folder: Path, tokeniz
     assert found.frequencies == found.whole.frequencies
 
 
-def test_parts_of_a_ranking(folder: Path, tokenizer: Tokenizer) -> None:
+def test_parts_of_a_ranking(folder: Path, tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch) -> None:
     parts = {
         name: np.bincount(flat(library(tokenizer, texts)), minlength=tokenizer.vocab_size)
         for name, texts in (("x", ONE), ("y", TWO))
@@ -163,6 +163,11 @@ def test_parts_of_a_ranking(folder: Path, tokenizer: Tokenizer) -> None:
             inside = {*order[:6].tolist(), *always}
             assert share == pytest.approx(sum(token in inside for token in tokens) / len(tokens))
     assert found.matrix.rows[1][1] > found.matrix.rows[1][2]
+    large = max(parts, key=lambda name: parts[name].sum())
+    monkeypatch.setattr(report, "COLUMNS", 1)
+    found = measure(made, tokenizer, f"{folder}/one.jsonl")
+    assert found.matrix is not None
+    assert found.matrix.columns == ("whole ranking", large), "each costs as much as there are parts"
 
 
 def test_stop_and_control_tokens(folder: Path, ranking: Ranking, tokenizer: Tokenizer) -> None:

@@ -19,6 +19,8 @@ from frspec.ranking.naming import split_part
 if TYPE_CHECKING:
     from frspec.ranking.merging import Input
 
+NAMED = 40  # parts; of more the number is said
+
 
 @click.command()
 @click.argument("rankings", nargs=-1, required=True, metavar="FILE[=WEIGHT]...")
@@ -44,7 +46,8 @@ def merge(rankings: tuple[str, ...], output: Path, balance: bool, partial: bool,
     check_place(output)
     ranking = merged(_inputs(rankings), balance, partial, smooth)
     ranking.save(output)
-    parts = f" in the parts {', '.join(ranking.parts)}" if ranking.parts else ""
+    names = f"the parts {', '.join(ranking.parts)}" if len(ranking.parts) <= NAMED else f"{len(ranking.parts)} parts"
+    parts = f" in {names}" if ranking.parts else ""
     lost = ranking.provenance.get("missing")
     click.echo(
         f"{output}: {ranking.provenance['tokens']:,} tokens{parts}; "

@@ -37,6 +37,8 @@ SIZES = (8192, 16384, 32768, 65536)
 SHARES = (0.9, 0.95, 0.99, 0.995)
 MISSED = 30
 """Tokens that are named of those a vocabulary lacks."""
+COLUMNS = 24
+"""Parts of the ranking that are compared: of more the largest, for each costs as much as there are parts."""
 UNNAMED, ALL, WHOLE = "the text", "all texts", "whole ranking"
 
 
@@ -166,11 +168,13 @@ class Reporter:
     def _matrix(self, texts: Sequence[tuple[str, Part]]) -> Matrix | None:
         if not self.ranking.parts:
             return None
-        order, size = self.order, self.question.size
-        orders = [order, *(replace(order, ids=self.ranking.part(name).ids) for name in self.ranking.parts)]
+        order, size, parts = self.order, self.question.size, self.ranking.parts
+        largest = {*sorted(parts, key=lambda name: -int(parts[name].sum()))[:COLUMNS]}
+        names = [name for name in parts if name in largest]
+        orders = [order, *(replace(order, ids=self.ranking.part(name).ids) for name in names)]
         inside = [each.inside(size) for each in orders]
         rows = tuple(tuple(int(text.by_id[ids].sum()) / text.tokens for ids in inside) for _, text in texts)
-        return Matrix(size, (WHOLE, *self.ranking.parts), tuple(name for name, _ in texts), rows)
+        return Matrix(size, (WHOLE, *names), tuple(name for name, _ in texts), rows)
 
     def _readable(self, id: int) -> str:
         return readable(self.tokenizer.token_bytes(id))
