@@ -210,3 +210,12 @@ def test_a_count_of_nothing_leaves_no_journal(stories: Path, tmp_path: Path) -> 
 def test_a_name_cannot_break_the_line_of_an_error(stories: Path, tmp_path: Path) -> None:
     done = command("rank", "--tokenizer", stories, tmp_path / "new\nline\x1b[31m.txt", "-o", tmp_path / "r")
     assert done.stderr == f"frspec: nothing is called {tmp_path}/new\\nline\\x1b[31m.txt\n"
+
+
+def test_no_source_is_written_over(stories: Path, corpus: Path, tmp_path: Path) -> None:
+    before = corpus.read_bytes()
+    (tmp_path / "link.jsonl").symlink_to(corpus)
+    for output in (corpus, tmp_path / "link.jsonl"):
+        done = command("rank", "--tokenizer", stories, tmp_path, "-o", output, "--skip-bad")
+        assert done.stderr == f"frspec: {output} is one of the sources; choose another name for the ranking\n"
+    assert corpus.read_bytes() == before

@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING
 import click
 
 from frspec.cli.parted import Parted
+from frspec.errors import UserError
 from frspec.text.conversations import ROLES
 
 if TYPE_CHECKING:
     from frspec.ranking.counts import Counts
     from frspec.ranking.ranking import Ranking
     from frspec.text.document import View
+    from frspec.text.reading import Sources
     from frspec.text.tokenizer import Tokenizer
 
 
@@ -99,7 +101,9 @@ def rank(
     tokenizer = Tokenizer.load(name, revision)
     journal = output.with_name(f"{output.name}.journal")
     reading = Reading(field, by, skip_bad, make_view(tokenizer, roles, chat_template))
-    found = find_sources(sources, reading).without(output, journal)
+    found = find_sources(sources, reading)
+    _check_overwritten(output, found)
+    found = found.without(output, journal)
     if balance and by is None and not any(part for part, _ in found.groups):
         raise click.UsageError("--balance weighs parts; name them (de=law.jsonl en=books/) or say --by FIELD")
     if balance and shard:
@@ -115,6 +119,17 @@ def rank(
         ranking.save(output)
         journal.unlink(missing_ok=True)
     _say(output, counts, ranking, time.perf_counter() - start)
+
+
+def _check_overwritten(output: Path, found: Sources) -> None:
+    """A ranking may be written anew in the folder that is counted, a source must not be written over."""
+    from frspec.ranking.ranking import Ranking
+
+    if any(file.key == str(output.resolve()) for file in found.files):
+        try:
+            Ranking.load(str(output))
+        except UserError as error:
+            raise UserError(f"{output} is one of the sources; choose another name for the ranking") from error
 
 
 def make_view(tokenizer: Tokenizer, roles: tuple[str, ...], chat_template: bool) -> View | None:
