@@ -229,6 +229,14 @@ def test_what_cannot_be_asked(tiny: Path, texts: Path, chats_file: Path, tmp_pat
         run(*arguments(mute, chats_file, output))
 
 
+def test_prompts_and_ranking_are_not_written_over(tiny: Path, texts: Path, tmp_path: Path) -> None:
+    before, out = texts.read_bytes(), tmp_path / "r"
+    for output, keep, what in ((out, texts, "prompts"), (texts, tmp_path / "k", "prompts"), (out, out, "ranking")):
+        with pytest.raises(UserError, match=rf"would be written over the {what} of that name"):
+            run(*arguments(tiny, texts, output, "--keep-answers", str(keep)))
+    assert texts.read_bytes() == before
+
+
 def test_help_of_its_own() -> None:
     assert "--from-model" in run("--help")
     assert "--keep-answers" in run("--from-model", "demo", "--help")

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from frspec.cli.options import TOP_P, draft_options, model_options, take, with_own_draft
+from frspec.errors import UserError
 
 if TYPE_CHECKING:
     from frspec.bench.prompts import Talk
@@ -82,6 +83,7 @@ def model(
 
     sources = [*prompts, *more]
     check_ranking_name(output)
+    _check_overwritten(output, keep_answers, sources)
     for place in filter(None, (output, keep_answers)):
         check_place(place)
     reading, params = take(options, READING), _sampling(model, options)
@@ -105,6 +107,14 @@ def model(
             ranking = _rank(llm, answers, facts)
             ranking.save(output)
     _tell(output, ranking, left_out or (), llm.engine.scheduler.counts.generated_tokens / seconds)
+
+
+def _check_overwritten(output: Path, keep_answers: Path | None, sources: Sequence[str]) -> None:
+    taken = {output.resolve(): "ranking"} | {Path(source).resolve(): "prompts" for source in sources}
+    for name, place in (("-o", output), ("--keep-answers", keep_answers)):
+        what = taken.get(place.resolve()) if place else None
+        if what == "prompts" or (what and place is keep_answers):
+            raise UserError(f"{name} {place} would be written over the {what} of that name; choose another")
 
 
 def _sampling(model: str, options: dict[str, Any]) -> SamplingParams:
