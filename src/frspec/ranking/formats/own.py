@@ -32,7 +32,7 @@ def save_ranking(ranking: Ranking, path: Path) -> None:
     """
     check_ranking_name(path)
     if ranking.counts is None:
-        raise UserError("an id list has no counts to save as a ranking; write it with write_ids")
+        raise UserError("an id list has no counts to save as a ranking; count texts with `frspec rank`")
     if ranking.fingerprint is None:
         raise UserError(
             "nothing says which tokenizer's these counts are, and a ranking must; "
