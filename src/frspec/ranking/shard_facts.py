@@ -25,6 +25,12 @@ def missing_shards(entries: Sequence[tuple[str, Mapping[str, Any]]], partial: bo
     if not any("job" in facts for _, facts in entries):
         if partial:
             raise UserError("--partial is for shards of a job, and these rankings are none; leave it out")
+        partials = [name for name, facts in entries if "missing" in facts]
+        if len(partials) > 1:
+            raise UserError(
+                f"{partials[0]} and {partials[1]} are partial merges, which may hold the same shard; "
+                "name the rankings of their shards instead"
+            )
         return None
     first, job = next((name, facts["job"]) for name, facts in entries if "job" in facts)
     found = dict[int, str]()
