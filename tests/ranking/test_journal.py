@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from frspec.errors import UserError
-from frspec.ranking import job
+from frspec.ranking import ledger
 from frspec.ranking.counts import Counts, Tallied
 from frspec.ranking.job import Plan, count_sources
 from frspec.ranking.journal import Journal
@@ -34,7 +34,7 @@ def corpus(tmp_path: Path) -> Path:
 
 @pytest.fixture(autouse=True)
 def often(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(job, "SAVED", 0)
+    monkeypatch.setattr(ledger, "SAVED", 0)
 
 
 def killed(tokenizer: Tokenizer, sources: Sources, plan: Plan, after: int, signal_: int = signal.SIGKILL) -> bool:

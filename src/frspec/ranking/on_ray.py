@@ -17,7 +17,8 @@ from typing import Any
 
 from frspec.errors import UserError
 from frspec.ranking.counts import Tallied
-from frspec.ranking.job import Step, count_shards
+from frspec.ranking.job import count_shards
+from frspec.ranking.ledger import Step
 from frspec.ranking.ray_session import first_line, joined
 from frspec.ranking.reader import Todo
 from frspec.text.places import URL, File
