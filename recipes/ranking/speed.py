@@ -38,7 +38,7 @@ BATCH = 1 << 24
 class Round:
     """Seconds of the library alone, of the command and of its start; ``tokens``; the command's megabytes."""
 
-    library: float
+    alone: float
     command: float
     start: float
     tokens: int
@@ -46,7 +46,7 @@ class Round:
 
     def __str__(self) -> str:
         return (
-            f"library {self.tokens / self.library:,.0f}, frspec rank {self.tokens / self.command:,.0f} tokens/s "
+            f"library {self.tokens / self.alone:,.0f}, frspec rank {self.tokens / self.command:,.0f} tokens/s "
             f"(of {self.command:.1f} s {self.start:.1f} s start), {self.megabytes:,.0f} MB"
         )
 
@@ -115,10 +115,10 @@ def summary(rounds: Sequence[Round]) -> dict[str, float]:
     """The medians of both speeds, of their ratios, and of memory."""
     return {
         "tokens": rounds[0].tokens,
-        "library_tokens_per_s": round(median(each.tokens / each.library for each in rounds)),
+        "library_tokens_per_s": round(median(each.tokens / each.alone for each in rounds)),
         "rank_tokens_per_s": round(median(each.tokens / each.command for each in rounds)),
-        "rank_over_library": round(median(each.library / each.command for each in rounds), 3),
-        "without_start": round(median(each.library / (each.command - each.start) for each in rounds), 3),
+        "rank_over_library": round(median(each.alone / each.command for each in rounds), 3),
+        "without_start": round(median(each.alone / (each.command - each.start) for each in rounds), 3),
         "start_seconds": round(median(each.start for each in rounds), 2),
         "peak_megabytes": round(max(each.megabytes for each in rounds)),
     }
