@@ -92,6 +92,7 @@ def rank(
     from frspec.artifacts import alone, check_place
     from frspec.ranking.formats import check_ranking_name
     from frspec.ranking.job import Plan, count_sources
+    from frspec.ranking.journal import journal_of, remove_journal
     from frspec.ranking.made import ranking_of
     from frspec.text.reading import Reading, find_sources
     from frspec.text.tokenizer import Tokenizer
@@ -99,7 +100,7 @@ def rank(
     check_ranking_name(output)
     check_place(output)
     tokenizer = Tokenizer.load(name, revision)
-    journal = output.with_name(f"{output.name}.journal")
+    journal = journal_of(output)
     reading = Reading(field, by, skip_bad, make_view(tokenizer, roles, chat_template))
     found = find_sources(sources, reading)
     _check_overwritten(output, found)
@@ -112,12 +113,12 @@ def rank(
     start = time.perf_counter()
     with alone(output):
         if restart:
-            journal.unlink(missing_ok=True)
+            remove_journal(journal)
         with display() as report:
             counts = count_sources(tokenizer, found, plan, report)
         ranking = ranking_of(counts, tokenizer, found, plan, balance)
         ranking.save(output)
-        journal.unlink(missing_ok=True)
+        remove_journal(journal)
     _say(output, counts, ranking, time.perf_counter() - start)
 
 

@@ -66,7 +66,7 @@ class Journal:
 
     def __init__(self, path: Path, identity: Identity) -> None:
         self.path, self._identity = path, identity
-        self._new = path.with_name(f"{path.name}.new")  # always the same name: a kill leaves at most this one
+        self._new = _new(path)
 
     def load(self, shards: Sequence[Shard]) -> Progress:
         """What an interrupted count of ``shards`` left, or nothing.
@@ -124,11 +124,6 @@ class Journal:
                 f"cannot write {self.path}: {error.strerror or error}; make room and run it again"
             ) from error
 
-    def remove(self) -> None:
-        """The count is over, or begins anew."""
-        self.path.unlink(missing_ok=True)
-        self._new.unlink(missing_ok=True)
-
     def _read(self) -> tuple[dict[str, Any], dict[str, Any]]:
         from safetensors import SafetensorError, safe_open
 
@@ -168,6 +163,17 @@ class Journal:
         return UserError(f"{self.path} {why}; --restart counts everything again")
 
 
+def journal_of(output: Path) -> Path:
+    """Where the journal of a count that writes ``output`` is."""
+    return output.with_name(f"{output.name}.journal")
+
+
+def remove_journal(path: Path) -> None:
+    """The count is over, or begins anew."""
+    path.unlink(missing_ok=True)
+    _new(path).unlink(missing_ok=True)
+
+
 def shard_key(shard: Shard) -> str:
     """The same for the same part of the same file, whatever else is counted."""
     return json.dumps([shard.part, shard.file.key, shard.start, shard.end], ensure_ascii=False)
@@ -177,6 +183,11 @@ def _changed(then: Any, now: Any) -> str:
     if isinstance(then, list) and len(then) == 2 and isinstance(then[0], str):
         return "is another one now, or has changed"
     return f"was {then or 'not given'} and is {now or 'not given'} now"
+
+
+def _new(path: Path) -> Path:
+    """What a journal is written to before it replaces the last: always the same name, so a kill leaves at most one."""
+    return path.with_name(f"{path.name}.new")
 
 
 def _program() -> str:

@@ -21,14 +21,13 @@ from typing import TypeVar
 from frspec.errors import UserError
 from frspec.ranking.counts import Sparse, Tallied
 from frspec.ranking.tally import Tally
-from frspec.text.bad import Bad
+from frspec.text.bad import HINT, Bad
 from frspec.text.blocks import Block, documents_of
 from frspec.text.document import Piece
 from frspec.text.reading import Reading
 from frspec.text.tokenizer import Tokenizer
 
 PARALLEL = "TOKENIZERS_PARALLELISM"
-HINT = " (--skip-bad leaves unreadable parts out)"
 K = TypeVar("K")
 
 
@@ -43,7 +42,7 @@ def count_block(tally: Tally, block: Block, reading: Reading) -> Tallied:
     for document in documents_of(block, reading):
         if isinstance(document, Bad):
             if not reading.skip_bad:
-                raise UserError(f"{document.reason}{HINT}")
+                raise UserError(f"{document.reason} {HINT}")
             bad.append(document.reason)
             continue
         pieces.setdefault(document.part, []).extend(document.pieces())

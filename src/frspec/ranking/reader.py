@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from queue import Empty, Full, Queue
 
 from frspec.errors import UserError
+from frspec.text.bad import HINT
 from frspec.text.blocks import Block, Cut, Mark, blocks
 from frspec.text.reading import Reading
 from frspec.text.remote import Unreachable
@@ -106,6 +107,6 @@ def _read(task: Todo, reading: Reading, cut: Cut) -> Iterator[Read]:
         raise
     except UserError as error:
         if not reading.skip_bad:
-            raise UserError(f"{error} (--skip-bad leaves unreadable parts out)") from error
+            raise UserError(f"{error} {HINT}") from error
         flaw = str(error)
     yield Read(task.index, None, flaw)

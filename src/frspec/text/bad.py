@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+HINT = "(--skip-bad leaves unreadable parts out)"
+
 
 @dataclass(frozen=True)
 class Bad:

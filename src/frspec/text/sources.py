@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from frspec.errors import UserError
-from frspec.text.bad import Bad
+from frspec.text.bad import HINT, Bad
 from frspec.text.blocks import blocks
 from frspec.text.document import Document as Document
 from frspec.text.document import View
@@ -21,7 +21,6 @@ from frspec.text.remote import Unreachable
 from frspec.text.shards import Shard
 
 LOGGED = 10  # bad records that are named; the rest are counted
-HINT = "(--skip-bad leaves unreadable parts out)"
 
 log = logging.getLogger("frspec")
 
