@@ -60,11 +60,13 @@ def curve(
 
     ``coverage``: of the ranking's own counts, None where it has none; ``coverage_written``: of what plain decoding
     wrote in these ``rounds``. ``predicted_ratio_to_plain``: what the controller of the size "auto" expects of it from
-    measured costs and from how its own guesses did; None where that size was not run, and for a part of the ranking,
-    of whose order it knows nothing. The rows are those of ``methods``.
+    measured costs and from how its own guesses did, against plain decoding of all these texts; None where that size
+    was not run, and for a part of the ranking, of whose order it knows nothing. The rows are those of ``methods``.
     """
     target = methods[0].llm.engine.target
-    written = np.fromiter(chain.from_iterable(round.samples[PLAIN].token_ids for round in rounds), np.int64)
+    texts = [round.samples[PLAIN] for round in rounds]
+    written = np.fromiter(chain.from_iterable(text.token_ids for text in texts), np.int64)
+    emitted, seconds = sum(text.stats.emitted for text in texts), sum(text.decode_seconds for text in texts)
     controller = next((m.llm.engine.controller for m in methods if m.setting.draft_vocab == AUTO), None)
     found = list[dict[str, Any]]()
     for best in _best_of_each_size(rows):
@@ -72,8 +74,8 @@ def curve(
         assert isinstance(drafter, Adaptive)
         known = _known(drafter, target.config.vocab_size)
         promised = None
-        if controller is not None and MARK not in best["draft_vocab"]:
-            promised = round(controller.foresee(best["draft_vocab_size"], noisy), 3)
+        if controller is not None and MARK not in best["draft_vocab"] and emitted and seconds:
+            promised = round(controller.foresee(best["draft_vocab_size"], noisy) * seconds / emitted, 3)
         found.append(
             {name: best[name] for name in ("draft_vocab", "draft_vocab_size", "method", "shape", *FIGURES)}
             | {

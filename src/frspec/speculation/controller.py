@@ -137,13 +137,13 @@ class Controller:
         return (promise.tokens - batch) / promise.rate > seconds * promise.factor
 
     def foresee(self, size: int, noisy: bool) -> float:
-        """How many times as fast as plain decoding drafts from ``size`` head rows would be, for a text like those seen.
+        """Tokens per second of drafts from ``size`` head rows, the prompt aside, for a text like those seen.
 
         By the costs, and by how guesses did and how long rounds took so far; the drafter need not have that size.
         """
         outlook = self._outlook([self._all[noisy]], noisy).of_size(size)
         plans = [outlook.best_chain(), *([outlook.best_tree(size, self._widths)] if self._widths else [])]
-        return max(plan.rate for plan in plans) / self._undrafted(1, noisy).rate
+        return max(plan.rate for plan in plans)
 
     @property
     def _widths(self) -> list[int]:
