@@ -5,11 +5,24 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+import torch
+from hypothesis import HealthCheck, settings
 
-settings.register_profile("same", derandomize=True)  # a gate that fails must fail again; new examples are for people
-if os.environ.get("CI"):
-    settings.load_profile("same")
+# The same examples everywhere, however slow the machine: a gate that fails must fail again. New ones are for people:
+# pytest --hypothesis-profile=new
+settings.register_profile(
+    "same", derandomize=True, database=None, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.register_profile("new", settings.get_profile("same"), derandomize=False, print_blob=True)
+settings.load_profile("same")
+
+# What a person has set for their own work is not meant for these servers, terminals and models.
+THEIRS = ("FRSPEC_", "HF_", "HUGGING", "HYPOTHESIS", "OPENAI_", "RAY_", "TRANSFORMERS_", "VLLM_", "XDG_")
+THEIRS += ("CLICOLOR", "COLUMNS", "FORCE_COLOR", "LINES", "NO_COLOR", "PY_COLORS", "PYTHONIOENCODING")
+OURS = ("FRSPEC_PEERS", "FRSPEC_TEST_DATA")
+for name in [*os.environ]:
+    if (name.startswith(THEIRS) or name.lower().endswith("_proxy")) and name not in OURS:
+        del os.environ[name]
 
 DATA = Path(os.environ.get("FRSPEC_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
 
@@ -21,6 +34,12 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FRSPEC_CACHE", str(folder))
         yield folder
+
+
+@pytest.fixture(autouse=True)
+def _draws() -> None:
+    """Whoever draws from PyTorch's own generator draws the same in any order of the tests."""
+    torch.manual_seed(0)
 
 
 @pytest.fixture(scope="session")
