@@ -87,6 +87,52 @@ def test_json_is_told_from_what_is_none(value: Any, ascii: bool, indent: int | N
 
 
 @many
+@given(
+    some=st.lists(ANY, min_size=1, max_size=9),
+    in_lists=st.lists(st.booleans(), max_size=9),
+    sizes=st.lists(st.integers(1, 300), min_size=1, max_size=6),
+    ascii=st.booleans(),
+    indent=st.none() | st.just(1),
+    seed=st.integers(),
+)
+def test_many_small_values_are_told_alike_however_they_are_cut(
+    some: list[Any], in_lists: list[bool], sizes: list[int], ascii: bool, indent: int | None, seed: int
+) -> None:
+    value: Any = some * 9
+    for in_list in in_lists:
+        value = [value, value] if in_list else {"a": value, "é": value}
+        if len(json.dumps(value)) > 20_000:
+            break
+    content = json.dumps(value, ensure_ascii=ascii, indent=indent).encode("utf-8", "surrogatepass")
+    for form in (content, damaged(content, seed), damaged(damaged(content, seed), seed + 1)):
+        expected = loaded(form)[0]
+        for size in (*sizes, len(form) + 1):
+            assert read_over(form, size) == expected, (size, form)
+
+
+@pytest.mark.parametrize("inner", ["[]", '{"a": 1}', '[1, {"b": [2]}]', '"a"'])
+def test_how_deep_is_too_deep_does_not_depend_on_the_cuts(inner: str) -> None:
+    levels = DEPTH - inner.count("[") - inner.count("{")
+    for opening, closing in (("[", "]"), ('{"a": ', "}"), ("[1, ", ", 2]")):
+        for more in (0, 1):
+            content = (opening * (levels + more) + inner + closing * (levels + more)).encode()
+            for size in (1, 7, 2000, len(content)):
+                assert read_over(content, size) == (more == 0), (more, size)
+
+
+@pytest.mark.parametrize("end", [b"]", b"}"])
+def test_every_mistake_among_small_values_is_found(end: bytes) -> None:
+    """Each in the midst of many that are none, where they are gone over at once."""
+    good = rb'{"a": [1, "\u00e9\n"], "b": null}' if end == b"]" else b'"a": [1, {"b": -1.5e3}]'
+    others = (b'{"a": [[[[[[[]]]]]]]}', b"NaN") if end == b"]" else (b'"": {}', rb'"\"": -Infinity')
+    bad = [good[:at] + byte + good[at + 1 :] for at in range(len(good)) for byte in (b"", b"\x00", b"\xff", b"]", b",")]
+    for some in (*others, *bad):
+        line = (b"[" if end == b"]" else b"{") + b" , ".join([good] * 5 + [some] + [good] * 5) + end
+        for size in (11, len(line)):
+            assert read_over(line, size) == loaded(line)[0], line
+
+
+@many
 @given(value=OBJECT, ascii=st.booleans(), size=st.integers(1, 9), seed=st.integers())
 @example({"text": "\ud83d"}, True, 6, 0)
 @example({"text": "\\\ud83d"}, True, 1, 0)
