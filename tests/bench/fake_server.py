@@ -141,4 +141,4 @@ class Handler(BaseHTTPRequestHandler):
 if __name__ == "__main__":
     FakeServer("frspec", port=int(sys.argv[1]))
     print("ready", file=sys.stderr, flush=True)
-    time.sleep(60)
+    time.sleep(600)

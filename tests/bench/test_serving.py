@@ -7,7 +7,6 @@ import shlex
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,6 +22,8 @@ from frspec.bench.suites import Question
 from frspec.errors import UserError
 from tests.bench import fake_server
 from tests.bench.fake_server import GAP, FakeServer
+from tests.bench.processes import state
+from tests.patience import PATIENCE, until
 
 WORDS = "once upon a time there was a small dog who liked to run"
 COMMAND = [sys.executable, fake_server.__file__, "{port}"]
@@ -48,7 +49,7 @@ def asked(text: str, max_tokens: int = 50) -> tuple[str, dict]:
     return "/v1/completions", {"prompt": text, "max_tokens": max_tokens}
 
 
-def answers(url: str, *texts: str, concurrency: int = 1, seconds: float = 20.0) -> list[Answer]:
+def answers(url: str, *texts: str, concurrency: int = 1, seconds: float = PATIENCE) -> list[Answer]:
     client = Client(url, seconds=seconds)
     return [read_stream(each) for each in asyncio.run(load(client, [asked(text) for text in texts], concurrency))]
 
@@ -98,7 +99,7 @@ def test_no_end_and_nobody_there(fake: FakeServer) -> None:
 
 
 def test_as_many_at_a_time_and_in_order(fake: FakeServer) -> None:
-    texts = [f"number {number}" for number in range(9)]
+    texts = [f"{number} {WORDS}" for number in range(9)]
     assert [answer.text for answer in answers(fake.url, *texts, concurrency=3)] == texts
     assert fake.most == 3
 
@@ -192,30 +193,16 @@ def test_who_fails_is_named_and_left_out(fake: FakeServer, frspec: FakeServer) -
         compare(Server("gone", "http://127.0.0.1:9"))
 
 
-def state(pid: int) -> str:
-    """T is stopped, S sleeps, Z has ended; empty if there is none."""
-    place = Path(f"/proc/{pid}/stat")
-    return place.read_text().rpartition(") ")[2][0] if place.exists() else ""
-
-
-def until(pid: int, states: tuple[str, ...]) -> None:
-    for _ in range(200):
-        if state(pid) in states:
-            return
-        time.sleep(0.02)
-    pytest.fail(f"it is {state(pid)!r}")
-
-
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_a_started_one_runs_only_while_it_works() -> None:
     server = Server("started", command=COMMAND)
     asyncio.run(server.ready())
     assert server._process is not None
     pid = server._process.pid
-    until(pid, ("T",))
+    until(lambda: state(pid) == "T")
     with server.working():
         assert read_stream(asyncio.run(server.client.ask(*asked("hello")))).text == "hello"
-    until(pid, ("T",))
+    until(lambda: state(pid) == "T")
     server.close()
     assert server._process.returncode == -signal.SIGKILL
 
@@ -224,16 +211,13 @@ def test_a_started_one_runs_only_while_it_works() -> None:
 def test_sigterm_ends_what_was_started(tmp_path: Path) -> None:
     (tmp_path / "texts.jsonl").write_text('{"text": "once"}\n')
     mark = tmp_path / "pid"
-    code = f"import os, time; open({str(mark)!r}, 'w').write(str(os.getpid())); time.sleep(60)"
+    code = f"import os, time; open({str(mark)!r}, 'w').write(str(os.getpid())); time.sleep(600)"
     words = ["bench", "serve", str(tmp_path / "texts.jsonl"), "--max-concurrency", "1", "--start"]
     words.append(f"slow={shlex.join([sys.executable, '-c', code, '{port}'])}")
     done = subprocess.Popen([sys.executable, "-c", "from frspec.cli.main import main; main()", *words])
-    for _ in range(1000):
-        if mark.exists() and mark.read_text():
-            break
-        time.sleep(0.02)
+    until(lambda: mark.exists() and mark.read_text())
     done.terminate()
-    assert done.wait(20) == 143
+    assert done.wait(PATIENCE) == 143
     with pytest.raises(ProcessLookupError):
         os.kill(int(mark.read_text()), 0)
 
@@ -243,14 +227,14 @@ def test_started_ones_end_with_whoever_started_them() -> None:
     script = (
         "import asyncio, time; from frspec.bench.serving.servers import Server\n"
         f"server = Server('started', command={COMMAND!r}); asyncio.run(server.ready())\n"
-        "print(server._process.pid, flush=True); time.sleep(60)"
+        "print(server._process.pid, flush=True); time.sleep(600)"
     )
     parent = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
     assert parent.stdout is not None
     pid = int(parent.stdout.readline())
     parent.kill()
     parent.wait()
-    until(pid, ("", "Z"))
+    until(lambda: state(pid) in ("", "Z"))
 
 
 def test_commands_of_servers(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import termios
 import time
 from collections.abc import Sequence
 
-PATIENCE = 60.0
+from tests.patience import PATIENCE
 
 
 class TerminalProcess:

@@ -15,6 +15,7 @@ import torch
 from frspec.models.checkpoint import load_decoder
 from frspec.models.eagle import new_head, save_eagle
 from tests.cli.outside import Outside
+from tests.patience import PATIENCE
 
 
 @pytest.fixture
@@ -133,7 +134,12 @@ def test_a_download_that_ends_early(hub: str, texts: Path, tmp_path: Path) -> No
     def said(**more: str) -> str:
         place = {"HF_HOME": str(tmp_path / "hub"), "PATH": "", **more}
         done = subprocess.run(
-            [sys.executable, "-c", command, *words], env=place, capture_output=True, text=True, timeout=60, check=False
+            [sys.executable, "-c", command, *words],
+            env=place,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
         )
         assert (done.returncode, done.stderr.count("\n")) == (1, 1), done.stderr
         assert not list(tmp_path.glob("*.ranking*"))

@@ -17,6 +17,7 @@ from frspec.cli.chat_local import LocalSession
 from frspec.engine.request import Request
 from frspec.models.cache import KVCache
 from tests.cli.terminal_process import TerminalProcess
+from tests.patience import PATIENCE
 
 FRSPEC = [sys.executable, "-c", "from frspec.cli.main import main; main()"]
 SLOW = [sys.executable, "-c", """
@@ -227,7 +228,7 @@ def test_ctrl_c_stops_the_answer_and_not_the_program(chatty: Path, llm: LLM, tmp
 
 
 def test_ctrl_c_before_the_first_word_takes_the_message_back(chatty: Path) -> None:
-    slow = SLOW[2].replace("time.sleep(0.05)", "print('reading', flush=True), time.sleep(2)")
+    slow = SLOW[2].replace("time.sleep(0.05)", "print('reading', flush=True), time.sleep(60)")
     command = [sys.executable, "-c", slow, "chat", "--model", str(chatty), "--max-tokens", "1"]
     with TerminalProcess(command, NO_COLOR="1") as terminal:
         terminal.until("> ")
@@ -251,7 +252,7 @@ def test_ctrl_c_ends_a_script(chatty: Path) -> None:
         process.stdin.flush()
         process.stdout.read(1)
         process.send_signal(signal.SIGINT)
-        _, stderr = process.communicate(timeout=60)
+        _, stderr = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130
     assert stderr.strip() == "frspec: interrupted"
 

@@ -24,7 +24,7 @@ from frspec.cli.chat_remote import RemoteSession
 from frspec.cli.remote import Remote
 from frspec.errors import UserError
 from tests.cli.terminal_process import TerminalProcess
-from tests.server.living import until
+from tests.patience import PATIENCE, until
 from tests.server.serve_process import SLOW, ServeProcess, command
 from tests.shipped.conftest import write_target
 
@@ -63,7 +63,7 @@ def answers(messages: list[dict[str, str]]) -> str:
 
 def piped(url: str, typed: str, *words: str) -> subprocess.CompletedProcess[str]:
     line = [*FRSPEC, "chat", "--url", url, *words]
-    return subprocess.run(line, input=typed, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(line, input=typed, capture_output=True, text=True, timeout=PATIENCE, check=False)
 
 
 def test_the_same_conversation_as_without_a_server(
@@ -103,7 +103,7 @@ def test_an_answer_once_more(server: ServeProcess, tmp_path: Path) -> None:
 def test_ctrl_c_stops_the_server_too(model: Path, tmp_path: Path) -> None:
     saved = tmp_path / "talk.json"
     with ServeProcess(command(model, before=SLOW)) as slow:
-        line = [*FRSPEC, "chat", "--url", slow.url, "--max-tokens", "200", "--ignore-eos"]
+        line = [*FRSPEC, "chat", "--url", slow.url, "--max-tokens", "200", "--ignore-eos", "--seed", "1"]
         with TerminalProcess(line, NO_COLOR="1") as terminal:
             terminal.until("> ")
             terminal.type("once\n")

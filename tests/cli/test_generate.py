@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from frspec import LLM, SamplingParams
+from tests.patience import PATIENCE
 
 FRSPEC = [sys.executable, "-c", "from frspec.cli.main import main; main()"]
 
@@ -154,17 +155,17 @@ def test_no_space_behind_stdout_is_one_line(stories: Path) -> None:
 def test_ctrl_c_ends_with_what_there_is(stories: Path) -> None:
     arguments = ["generate", "Once", "--model", str(stories), "--max-tokens", "500", "--ignore-eos", "--json"]
     slow = "import time, frspec.engine.engine as e; step = e.Engine.step\n"
-    slow += "e.Engine.step = lambda self: (time.sleep(0.05), step(self))[1]\n"
-    slow += "import sys; print('ready', file=sys.stderr, flush=True); from frspec.cli.main import main; main()"
+    slow += "import sys; say = lambda: print('stepping', file=sys.stderr, flush=True)\n"
+    slow += "e.Engine.step = lambda self: (step(self), say(), time.sleep(0.05))[0]\n"
+    slow += "from frspec.cli.main import main; main()"
     process = subprocess.Popen(
         [sys.executable, "-c", slow, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     assert process.stderr is not None
-    assert process.stderr.readline() == "ready\n"
-    with pytest.raises(subprocess.TimeoutExpired):
-        process.wait(timeout=8)
-    os.kill(process.pid, signal.SIGINT)
-    stdout, stderr = process.communicate(timeout=30)
+    for _ in range(5):
+        assert process.stderr.readline() == "stepping\n"
+    process.send_signal(signal.SIGINT)
+    stdout, stderr = process.communicate(timeout=PATIENCE)
     printed = json.loads(stdout)
     assert process.returncode == 130
     assert printed["outputs"][0]["finish_reason"] == "abort"

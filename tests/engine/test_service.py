@@ -4,6 +4,7 @@ import asyncio
 import gc
 import random
 import threading
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -19,8 +20,11 @@ from frspec.text.detokenizer import Detokenizer
 from frspec.types import Delta
 from tests.engine.conftest import PROMPTS, WARM, ids
 from tests.engine.test_prefixes import drafters
+from tests.patience import PATIENCE
 
 LASTING = replace(WARM, max_tokens=200, ignore_eos=True)
+ENDLESS = replace(LASTING, max_tokens=1800)
+"""Longer than any test, which something else must end."""
 
 
 @asynccontextmanager
@@ -36,7 +40,7 @@ async def serving(llm: LLM, **limits: Any) -> AsyncIterator[Service]:
 
 def in_loop(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[[LLM], None]:
     def run(plain: LLM) -> None:
-        asyncio.run(asyncio.wait_for(test(plain), 60))
+        asyncio.run(asyncio.wait_for(test(plain), PATIENCE))
 
     run.__name__, run.__doc__ = test.__name__, test.__doc__
     return run
@@ -63,9 +67,15 @@ async def whole(stream: Stream, pause: float = 0.0) -> list[Delta]:
     return [found[index] for index in sorted(found)]
 
 
+def slow_down(service: Service) -> None:
+    """Every step takes so long that a text is still being written when something happens to it."""
+    step = service.engine.step
+    service.engine.step = lambda: (time.sleep(0.005), step())[1]  # type: ignore[method-assign]
+
+
 async def settled(service: Service) -> None:
     """Wait until the engine has nothing left; it must come to that by itself."""
-    for _ in range(500):
+    for _ in range(int(PATIENCE / 0.01)):
         snapshot = service.snapshot()
         if snapshot.running == snapshot.waiting == 0 and not service.engine.busy:
             return
@@ -127,7 +137,7 @@ async def test_every_token_says_where_its_text_ends_and_how_deep_it_was_drafted(
 async def test_cancelled_texts_free_their_slots(plain: LLM) -> None:
     async with serving(plain) as service:
         for how in ("leave", "cancel", "drop", "before"):
-            streams = [await service.submit(prompt, replace(LASTING, n=2)) for prompt in PROMPTS * 3]
+            streams = [await service.submit(prompt, replace(ENDLESS, n=2)) for prompt in PROMPTS * 3]
             if how != "before":
                 await anext(streams[0])
             if how == "leave":
@@ -172,12 +182,14 @@ async def test_the_queue_has_an_end(plain: LLM) -> None:
 async def test_nobody_waits_for_ever(plain: LLM) -> None:
     async with serving(plain, max_queue_seconds=0.15) as service:
         service.engine.scheduler.max_num_seqs = 1
-        first = await service.submit(PROMPTS[0], replace(LASTING, max_tokens=1800))
+        slow_down(service)
+        first = await service.submit(PROMPTS[0], ENDLESS)
         late = await service.submit(PROMPTS[1], WARM)
         with pytest.raises(Overloaded, match="no slot came free"):
             await whole(late)
         assert late.queued_seconds is None
         first.cancel()
+        service.max_queue_seconds = None
         after = await service.submit(PROMPTS[1], WARM)
         assert (await whole(after))[0].token_ids == ids(plain.generate(PROMPTS[1], WARM))[0]
         assert after.queued_seconds is not None
@@ -187,7 +199,7 @@ async def test_nobody_waits_for_ever(plain: LLM) -> None:
 async def test_a_poisoned_request_fails_alone(plain: LLM) -> None:
     async with serving(plain) as service:
         healthy = [await service.submit(prompt, LASTING) for prompt in PROMPTS]
-        poisoned = await service.submit(PROMPTS[0], replace(LASTING, n=2))
+        poisoned = await service.submit(PROMPTS[0], replace(ENDLESS, n=2))
         await anext(poisoned)
 
         def explode(*_: object) -> int:
@@ -205,12 +217,13 @@ async def test_a_poisoned_request_fails_alone(plain: LLM) -> None:
 @in_loop
 async def test_a_broken_step_loses_its_texts_but_not_the_thread(plain: LLM) -> None:
     async with serving(plain) as service:
-        stream, real = await service.submit(PROMPTS[0], LASTING), service.engine.step
+        real = service.engine.step
 
         def broken() -> None:
             raise RuntimeError("a bug")
 
         service.engine.step = broken  # type: ignore[method-assign]
+        stream = await service.submit(PROMPTS[0], LASTING)
         with pytest.raises(EngineFailure):
             await whole(stream)
         service.engine.step = real  # type: ignore[method-assign]
@@ -225,7 +238,7 @@ async def test_a_broken_step_does_not_lose_who_waits(plain: LLM) -> None:
     llm = plain.with_draft()
     llm.engine.scheduler.max_num_seqs = 2
     async with serving(llm) as service:
-        running = [await service.submit(prompt, LASTING) for prompt in PROMPTS[:2]]
+        running = [await service.submit(prompt, ENDLESS) for prompt in PROMPTS[:2]]
         for stream in running:
             await anext(stream)
         waiting, draft = await service.submit(PROMPTS[2], WARM), service.engine._draft
@@ -242,11 +255,11 @@ async def test_a_broken_step_does_not_lose_who_waits(plain: LLM) -> None:
         await settled(service)
 
 
-@pytest.mark.parametrize("seconds", [30.0, 0.0])
+@pytest.mark.parametrize("seconds", [PATIENCE, 0.0])
 def test_it_ends_in_order(plain: LLM, seconds: float) -> None:
     async def run() -> None:
         async with serving(plain) as service:
-            stream = await service.submit(PROMPTS[0], LASTING)
+            stream = await service.submit(PROMPTS[0], LASTING if seconds else ENDLESS)
             reading = asyncio.ensure_future(whole(stream))
             await asyncio.sleep(0)
             ending: Awaitable[None] = asyncio.ensure_future(service.drain(seconds))
@@ -261,11 +274,12 @@ def test_it_ends_in_order(plain: LLM, seconds: float) -> None:
                 with pytest.raises(Overloaded, match="shut down"):
                     await reading
 
-    asyncio.run(asyncio.wait_for(run(), 60))
+    asyncio.run(asyncio.wait_for(run(), PATIENCE))
 
 
 def test_a_reader_whose_loop_is_gone_holds_nothing_up(plain: LLM) -> None:
     service = Service(plain.with_draft(None))
+    slow_down(service)
     service.start()
 
     async def begin() -> Stream:
@@ -274,7 +288,7 @@ def test_a_reader_whose_loop_is_gone_holds_nothing_up(plain: LLM) -> None:
         return stream
 
     kept = asyncio.run(begin())
-    asyncio.run(asyncio.wait_for(settled(service), 30))
+    asyncio.run(settled(service))
     assert kept._job.group.requests[0].output.finish_reason == "abort", "what nobody can read is not written"
     del kept
     service.close()
@@ -296,7 +310,7 @@ async def test_nobody_slips_in_behind_the_last_look_at_the_queue(plain: LLM) -> 
         service._check_alive = slow_check  # type: ignore[method-assign]
         stream = await service.submit(PROMPTS[0], WARM)
         with pytest.raises(Overloaded, match="shut down"):
-            await asyncio.wait_for(whole(stream), 5)
+            await whole(stream)
 
 
 @in_loop

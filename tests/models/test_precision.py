@@ -15,6 +15,7 @@ from frspec.models import Segment, load_decoder
 from frspec.models.layers import split
 from frspec.models.layers.linear import Linear, multiplies_half
 from frspec.models.precision import LIGHT, Precision, pick_precision
+from tests.patience import PATIENCE
 
 from .tiny import make, random_ids, save
 
@@ -136,7 +137,7 @@ def test_a_forked_child_multiplies_too() -> None:
     divided(x)
     child = os.fork()
     if child == 0:
-        signal.alarm(20)
+        signal.alarm(int(PATIENCE))
         os._exit(0 if divided(x).shape == (5, 101) else 1)
     assert os.waitpid(child, 0)[1] == 0
 

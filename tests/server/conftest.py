@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from itertools import chain
@@ -15,7 +16,8 @@ from frspec.engine.llm import LLM
 from frspec.engine.service import Service
 from frspec.server.app import make_app
 from frspec.server.settings import Settings
-from tests.server.living import living, until
+from tests.patience import PATIENCE, until
+from tests.server.living import living
 from tests.shipped.conftest import write_head, write_target
 
 
@@ -39,7 +41,18 @@ def served(service: Any, settings: Settings) -> Iterator[str]:
 
 def client_of(url: str, **more: Any) -> openai.OpenAI:
     """OpenAI's client, which tries once."""
-    return openai.OpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0, timeout=30, **more)
+    return openai.OpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0, timeout=PATIENCE, **more)
+
+
+@contextmanager
+def slow(service: Service) -> Iterator[None]:
+    """Every step takes so long that a text is still being written when something happens to it."""
+    engine, step = service.engine, service.engine.step
+    engine.step = lambda: (time.sleep(0.05), step())[1]  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        engine.step = step  # type: ignore[method-assign]
 
 
 def idle(service: Service) -> None:

@@ -14,8 +14,7 @@ import uvicorn
 from frspec.server.connections import Connection
 from frspec.server.run import bind
 from frspec.server.settings import Settings
-
-PATIENCE = 20.0
+from tests.patience import PATIENCE, until
 
 
 @contextmanager
@@ -35,14 +34,6 @@ def living(app: Any, root_path: str = "") -> Iterator[tuple[str, int]]:
         server.should_exit = server.force_exit = True
         thread.join(PATIENCE)
         place.close()
-
-
-def until(fact: Any, seconds: float = PATIENCE) -> None:
-    """Wait until ``fact()``; fail when it does not come."""
-    end = time.monotonic() + seconds
-    while not fact():
-        assert time.monotonic() < end, "it did not happen"
-        time.sleep(0.01)
 
 
 def said(address: tuple[str, int], *pieces: bytes, pause: float = 0.0) -> bytes:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import httpx
 
-from tests.server.living import PATIENCE, until
+from tests.patience import PATIENCE, until
 
 PROGRAM = "from frspec.cli.main import main; main()"
 SLOW = """
@@ -42,7 +42,7 @@ class ServeProcess:
         self._reader.start()
 
     def __enter__(self) -> ServeProcess:
-        until(lambda: self._found() or self.process.poll() is not None, 60)
+        until(lambda: self._found() or self.process.poll() is not None)
         assert self.process.poll() is None, self.said
         self.url = self._found()[0]
         self.http = httpx.Client(base_url=self.url, timeout=PATIENCE)

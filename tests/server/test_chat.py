@@ -15,7 +15,8 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from frspec import LLM, SamplingParams, shipped
 from frspec.engine.service import Service
 from frspec.server.settings import Settings
-from tests.server.conftest import client_of, idle, new_ids, said, served
+from tests.patience import PATIENCE
+from tests.server.conftest import client_of, idle, new_ids, said, served, slow
 
 ASK = [{"role": "user", "content": "I would like to find a place to eat in San Jose."}]
 TALK = [
@@ -86,7 +87,7 @@ def test_the_shape_of_a_stream(url: str) -> None:
         "stream_options": {"include_usage": True},
         "temperature": 0,
     }
-    response = httpx.post(f"{url}/v1/chat/completions", json=body, timeout=30)
+    response = httpx.post(f"{url}/v1/chat/completions", json=body, timeout=PATIENCE)
     assert response.headers["content-type"].startswith("text/event-stream")
     assert (response.headers["cache-control"], response.headers["x-accel-buffering"]) == ("no-cache", "no")
     events = response.text.split("\n\n")
@@ -258,7 +259,7 @@ def test_the_checkpoint_recommends_what_a_request_does_not_say(demo: Service, al
 
 def test_a_stream_left_midway_frees_its_slot(client: openai.OpenAI, demo: Service) -> None:
     before = demo.snapshot().generated_tokens
-    with ask(client, max_tokens=900, stream=True, extra_body={"ignore_eos": True}) as stream:
+    with slow(demo), ask(client, max_tokens=900, stream=True, extra_body={"ignore_eos": True}) as stream:
         next(iter(stream))
     idle(demo)
     assert demo.snapshot().generated_tokens - before < 900
@@ -278,6 +279,7 @@ def test_an_answer_nobody_waits_for_frees_its_slot(url: str, demo: Service) -> N
                 await asyncio.sleep(0.01)
             asking.cancel()
 
-    asyncio.run(leave())
-    idle(demo)
+    with slow(demo):
+        asyncio.run(leave())
+        idle(demo)
     assert demo.snapshot().generated_tokens - before < 900

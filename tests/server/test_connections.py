@@ -14,7 +14,8 @@ from starlette.responses import PlainTextResponse, StreamingResponse
 from starlette.routing import Route
 
 from frspec.server.connections import Connection
-from tests.server.living import living, rest, said, status, until
+from tests.patience import until
+from tests.server.living import living, rest, said, status
 
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n"
 

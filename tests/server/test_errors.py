@@ -13,8 +13,8 @@ import pytest
 from frspec import LLM, UserError
 from frspec.engine.service import EngineFailure, Overloaded, Service
 from frspec.server.settings import Settings
-from tests.server.conftest import client_of, idle, served, serving
-from tests.server.living import until
+from tests.patience import PATIENCE, until
+from tests.server.conftest import client_of, idle, served, serving, slow
 from tests.server.scripted import ScriptedService
 from tests.server.test_chat import ASK, ask
 
@@ -133,7 +133,7 @@ def test_depths_are_refused_or_reached(client: openai.OpenAI, depth: int) -> Non
         {"chat_template_kwargs": {"a": schema}},
     ):
         body = json.dumps({"messages": ASK, "max_tokens": 1, **more})
-        answer = httpx.post(f"{client.base_url}chat/completions", content=body, headers=JSON, timeout=30)
+        answer = httpx.post(f"{client.base_url}chat/completions", content=body, headers=JSON, timeout=PATIENCE)
         assert answer.status_code in (200, 400), (more, answer.text)
 
 
@@ -243,10 +243,11 @@ def test_one_client_cannot_open_everything(demo: Service) -> None:
         served(demo, Settings(served_model_names=("demo",), max_streams_per_client=1)) as url,
         client_of(url) as client,
     ):
-        first = ask(client, **more)
-        with pytest.raises(openai.RateLimitError):
-            ask(client)
-        first.close()
+        with slow(demo):
+            first = ask(client, **more)
+            with pytest.raises(openai.RateLimitError):
+                ask(client)
+            first.close()
         until(lambda: _works(client))
     idle(demo)
 

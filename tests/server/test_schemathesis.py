@@ -24,6 +24,7 @@ from schemathesis.specs.openapi.checks import (
 
 from frspec.engine.service import Service
 from frspec.server.settings import Settings
+from tests.patience import PATIENCE
 from tests.server.conftest import idle, served
 
 LIMITS = Settings(served_model_names=("tiny",), max_output_tokens=4, max_n=2)
@@ -62,7 +63,7 @@ def statuses_of(operation: Any, mode: GenerationMode) -> set[int]:
     @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
     @given(case=operation.as_strategy(generation_mode=mode))
     def keep(case: Any) -> None:
-        statuses.add(case.call_and_validate(checks=CHECKS, timeout=20).status_code)
+        statuses.add(case.call_and_validate(checks=CHECKS, timeout=PATIENCE).status_code)
 
     keep()
     return statuses

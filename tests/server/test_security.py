@@ -18,6 +18,7 @@ from fastapi import FastAPI, Request, Response
 from frspec.server import bodies, security
 from frspec.server.security import add_security, is_loopback, listens_to_loopback
 from frspec.server.settings import Settings
+from tests.patience import PATIENCE
 from tests.server.living import living, said, status
 
 KEY = "a-key-of-mine"
@@ -50,14 +51,14 @@ def served(**settings: Any) -> Iterator[tuple[httpx.Client, tuple[str, int]]]:
     root = settings.get("root_path", "")
     with (
         living(make(Settings(**settings)), root) as address,
-        httpx.Client(base_url=f"http://127.0.0.1:{address[1]}") as http,
+        httpx.Client(base_url=f"http://127.0.0.1:{address[1]}", timeout=PATIENCE) as http,
     ):
         yield http, address
 
 
 @pytest.fixture(scope="module")
 def plain() -> Iterator[tuple[httpx.Client, tuple[str, int]]]:
-    with served(max_body_bytes=1000, timeout_body=0.5) as both:
+    with served(max_body_bytes=1000) as both:
         yield both
 
 
@@ -191,7 +192,6 @@ def test_only_json_comes_in(plain: tuple[httpx.Client, Any]) -> None:
 
 
 def test_bodies_have_an_end(plain: tuple[httpx.Client, tuple[str, int]], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bodies, "LINGER", 0.2)
     http, address = plain
     body = json.dumps("x" * 998)
     json_type = {"Content-Type": "application/json"}
@@ -207,24 +207,34 @@ def test_bodies_have_an_end(plain: tuple[httpx.Client, tuple[str, int]], monkeyp
         assert refused.status_code == 413
         assert "1000 bytes" in refused.json()["error"]["message"]
         assert refused.headers["connection"] == "close"
+    monkeypatch.setattr(bodies, "LINGER", 0.2)
     assert status(said(address, POST + b"Content-Length: 99999999999999\r\n\r\n")) == 413, "before any of it came"
     waiting = said(address, POST + b"Expect: 100-continue\r\nContent-Length: 2000\r\n\r\n")
     assert status(waiting) == 413, "and the client is not told to go on"
     assert http.get("/health").status_code == 200
 
 
-def test_half_bodies_and_lies_about_their_length(plain: tuple[httpx.Client, tuple[str, int]]) -> None:
-    http, address = plain
+@pytest.fixture
+def hasty() -> Iterator[tuple[str, int]]:
+    with served(max_body_bytes=1000, timeout_body=0.5) as (_, address):
+        yield address
+
+
+def test_half_bodies(hasty: tuple[str, int]) -> None:
     before = time.monotonic()
-    half = said(address, POST + b"Content-Length: 10\r\n\r\n[1")
+    half = said(hasty, POST + b"Content-Length: 10\r\n\r\n[1")
     assert status(half) == 408
     assert time.monotonic() - before >= 0.5
-    assert status(said(address, POST + b"Transfer-Encoding: chunked\r\n\r\n2\r\n[1")) == 408
-    with socket.create_connection(address) as line:
+    assert status(said(hasty, POST + b"Transfer-Encoding: chunked\r\n\r\n2\r\n[1")) == 408
+    with socket.create_connection(hasty) as line:
         line.sendall(POST + b"Content-Length: 1000\r\n\r\n")
         while not select.select([line], [], [], 0.05)[0]:
             line.sendall(b" ")
         assert status(line.recv(1000)) == 408, "a byte now and then does not help"
+
+
+def test_lies_about_the_length(plain: tuple[httpx.Client, tuple[str, int]]) -> None:
+    http, address = plain
     close = POST + b"Connection: close\r\n"
     assert said(address, close + b"Content-Length: 3\r\n\r\n[1][2]").endswith(b"[1]"), "the rest is another request"
     for garbage in (b"\x00\xff\x16\x03\x01", b"GET\r\n\r\n", b"GET / FTP/1.1\r\n\r\n",

@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.server.living import until
+from tests.patience import PATIENCE, until
 from tests.server.serve_process import SLOW, ServeProcess, command
 from tests.shipped.conftest import write_target
 
@@ -38,7 +38,7 @@ class Reader(threading.Thread):
         until(lambda: len(self.events) > 1 or not self.is_alive())
 
     def run(self) -> None:
-        with httpx.stream("POST", f"{self._url}/v1/chat/completions", json=self._request, timeout=30) as answer:
+        with httpx.stream("POST", f"{self._url}/v1/chat/completions", json=self._request, timeout=PATIENCE) as answer:
             for line in answer.iter_lines():
                 self.whole = line == "data: [DONE]"
                 if line.startswith("data: {"):
@@ -60,16 +60,22 @@ def test_an_idle_server_ends_at_once_and_well(model: Path, number: int) -> None:
         assert server.end() == 0
 
 
-def test_texts_under_way_are_finished_and_nothing_new_begins(model: Path) -> None:
-    with ServeProcess(command(model, before=SLOW)) as server:
-        streams = [Reader(server.url, seed=seed, max_tokens=40) for seed in range(3)]
+def test_texts_under_way_are_finished_and_nothing_new_begins(model: Path, tmp_path: Path) -> None:
+    go_on = tmp_path / "go on"
+    waiting = SLOW + (
+        f"import pathlib\ngo_on, slow = pathlib.Path({str(go_on)!r}), e.Engine.step\n"
+        "e.Engine.step = lambda self: step(self) if go_on.exists() else slow(self)\n"
+    )
+    with ServeProcess(command(model, before=waiting)) as server:
+        streams = [Reader(server.url, seed=seed) for seed in range(3)]
         server.signal()
         until(lambda: server.http.get("/health").status_code == 503)
         late = server.http.post("/v1/chat/completions", json=LONG)
         assert (late.status_code, "retry-after" in late.headers) == (503, True)
         assert late.json()["error"]["type"] == "overloaded"
+        go_on.touch()
         for stream in streams:
-            stream.join(30)
+            stream.join(PATIENCE)
             assert (stream.whole, stream.reason) == (True, "length")
         assert server.end() == 0
 
@@ -78,7 +84,7 @@ def test_what_is_not_done_in_time_is_cut_off_and_told_so(model: Path) -> None:
     with ServeProcess(command(model, "--timeout-graceful-shutdown", "0.3", before=SLOW)) as server:
         stream = Reader(server.url)
         server.signal()
-        stream.join(30)
+        stream.join(PATIENCE)
         assert stream.whole
         assert stream.events[-1]["error"]["type"] == "overloaded"
         assert server.end() == 0
@@ -90,7 +96,7 @@ def test_a_second_signal_does_not_wait(model: Path) -> None:
         server.signal(signal.SIGINT)
         until(lambda: any("finishing 1 completions" in line for line in server.said))
         server.signal(signal.SIGINT)
-        stream.join(30)
+        stream.join(PATIENCE)
         assert stream.whole
         assert "error" in stream.events[-1]
         assert server.end() == 0
@@ -99,7 +105,8 @@ def test_a_second_signal_does_not_wait(model: Path) -> None:
 def test_a_client_that_is_killed_frees_its_slot(model: Path) -> None:
     script = (
         "import httpx, sys\n"
-        f"with httpx.stream('POST', sys.argv[1] + '/v1/chat/completions', json={LONG!r}, timeout=30) as answer:\n"
+        f"post = {{'method': 'POST', 'url': sys.argv[1] + '/v1/chat/completions', 'json': {LONG!r}}}\n"
+        f"with httpx.stream(**post, timeout={PATIENCE}) as answer:\n"
         "    for line in answer.iter_lines(): print('.', flush=True)\n"
     )
     with ServeProcess(command(model, "--max-num-seqs", "1", "--max-queue", "0", before=SLOW)) as server:
@@ -140,5 +147,5 @@ def test_a_dead_engine_ends_the_server_with_a_failure(model: Path) -> None:
             assert answer.status_code in (500, 503)
         except httpx.HTTPError:
             pass
-        assert server.process.wait(30) == 1
+        assert server.process.wait(PATIENCE) == 1
         until(lambda: any("the engine has died" in line for line in server.said))

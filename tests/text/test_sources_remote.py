@@ -26,6 +26,7 @@ from frspec.ranking.job import Plan, count_sources
 from frspec.text.reading import find_sources
 from frspec.text.sources import read_documents
 from frspec.text.tokenizer import Tokenizer
+from tests.patience import PATIENCE
 
 LINES = b"".join(json.dumps({"text": f"line {n} " + "x" * 50}).encode() + b"\n" for n in range(2000))
 TEXTS = [json.loads(line)["text"] for line in LINES.splitlines()]
@@ -317,7 +318,7 @@ def test_the_hub() -> None:
     with served(Hub) as host:
         environment = os.environ | {"HF_ENDPOINT": host, "HF_HUB_DISABLE_TELEMETRY": "1", "HF_HUB_OFFLINE": "0"}
         line = [sys.executable, "-c", code, *sources]
-        done = subprocess.run(line, capture_output=True, text=True, env=environment, timeout=60, check=True)
+        done = subprocess.run(line, capture_output=True, text=True, env=environment, timeout=PATIENCE, check=True)
     folder, pattern, file, nothing, nowhere = map(json.loads, done.stdout.splitlines())
     assert folder == [*TEXTS, *TEXTS, "az"]
     assert pattern == TEXTS

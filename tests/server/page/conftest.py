@@ -13,7 +13,7 @@ from starlette.types import Receive, Scope, Send
 
 from tests.server.page.mock import Mock
 
-PATIENCE = 30_000  # milliseconds that a browser on a busy machine may take; nothing waits that long for a pass
+PATIENCE = 120_000  # milliseconds that a browser on a busy machine may take; nothing waits that long for a pass
 expect.set_options(timeout=PATIENCE)
 
 

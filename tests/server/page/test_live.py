@@ -10,7 +10,7 @@ from playwright.sync_api import BrowserContext, Page, expect
 
 from frspec.engine.service import Service
 from frspec.server.settings import Settings
-from tests.server.conftest import idle, served
+from tests.server.conftest import idle, served, slow
 from tests.server.page.conftest import watch
 from tests.server.page.mock import Answer, Mock, Pass
 from tests.server.page.person import answer, ask, converse
@@ -56,13 +56,14 @@ def test_a_conversation_with_the_shipped_model(
 
 
 def test_a_stop_frees_the_slot(context: BrowserContext, demo: Service, url: str, complaints: list[str]) -> None:
-    page = visit(context, url, complaints, temperature="1", max_tokens="900")
+    page = visit(context, url, complaints, temperature="1", seed="5", max_tokens="900")
     before = demo.snapshot().generated_tokens
-    ask(page, STORY)
-    expect(answer(page).locator(".drafted").nth(2)).to_be_attached()
-    assert demo.snapshot().running == 1
-    page.keyboard.press("Escape")
-    expect(page.locator(".why")).to_have_text("Stopped.")
+    with slow(demo):
+        ask(page, STORY)
+        expect(answer(page).locator(".drafted").nth(2)).to_be_attached()
+        assert demo.snapshot().running == 1
+        page.keyboard.press("Escape")
+        expect(page.locator(".why")).to_have_text("Stopped.")
     idle(demo)
     assert demo.snapshot().generated_tokens - before < 900
     assert not complaints
