@@ -73,6 +73,35 @@ def test_a_place_is_checked_without_a_trace(tmp_path: Path) -> None:
             check_place(place, folder=folder)
 
 
+@pytest.mark.parametrize("folder", [False, True])
+def test_a_device_or_a_stream_is_never_replaced(folder: bool, tmp_path: Path) -> None:
+    """A rename would go over them, and where root may do that to /dev/null, a plain file is left for everybody."""
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "null").symlink_to(os.devnull)
+    (tmp_path / "file").write_text("")
+    with (tmp_path / "file").open("a") as open_file:
+        (tmp_path / "stdout").symlink_to(f"/proc/self/fd/{open_file.fileno()}")
+        there = sorted(tmp_path.iterdir())
+        for name in ("pipe", "null", *(["stdout"] if (tmp_path / "stdout").exists() else [])):  # where there is a /proc
+            before = (tmp_path / name).lstat()
+            with pytest.raises(UserError, match="there is a device or pipe of that name"):
+                check_place(tmp_path / name, folder=folder)
+            with (
+                pytest.raises(UserError, match="there is a device or pipe"),
+                atomic_path(tmp_path / name, folder=folder),
+            ):
+                pytest.fail("nothing can be written")
+            assert os.path.samestat((tmp_path / name).lstat(), before)
+        assert sorted(tmp_path.iterdir()) == there
+
+
+def test_no_file_is_called_like_a_stream(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match="cannot write -: what is written is a file, not a stream"):
+        check_place(Path("-"))
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("write", ["head", "state"])
 def test_a_full_disk_while_tensors_are_written_is_one_line(write: str, tmp_path: Path) -> None:
     """A limit on file sizes fails a write the way a full disk does."""

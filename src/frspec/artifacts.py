@@ -114,11 +114,23 @@ def _neighbour(path: Path, folder: bool) -> Path:
     try:
         with contextlib.suppress(FileExistsError):  # of a file, which is said more clearly by whoever needs a folder
             path.parent.mkdir(parents=True, exist_ok=True)
-        if path.exists() and path.is_dir() != folder:
-            raise OSError(f"there is a {'file' if folder else 'folder'} of that name")
+        if path == Path("-"):
+            raise OSError("what is written is a file, not a stream")
+        if path.exists() and (there := _irreplaceable(path, folder)):
+            raise OSError(f"there is a {there} of that name")
         return Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
     except OSError as error:
         raise UserError(f"cannot write {path}: {error.strerror or error}; choose another place") from error
+
+
+def _irreplaceable(path: Path, folder: bool) -> str | None:
+    """What is at ``path``, unless it may be replaced. A rename goes over devices too: root would lose ``/dev/null``."""
+    if path.is_dir():
+        return None if folder else "folder"
+    stream = path.is_symlink() and path.readlink().is_relative_to("/proc")  # /dev/stdout, wherever it leads just now
+    if stream or not path.is_file():
+        return "device or pipe"
+    return "file" if folder else None
 
 
 def _replace(path: Path, new: Path, old: Path | None) -> None:
