@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import torch
 from hypothesis import HealthCheck, settings
 
 # The same examples everywhere, however slow the machine: a gate that fails must fail again. New ones are for people:
@@ -23,6 +22,7 @@ OURS = ("FRSPEC_PEERS", "FRSPEC_TEST_DATA")
 for name in [*os.environ]:
     if (name.startswith(THEIRS) or name.lower().endswith("_proxy")) and name not in OURS:
         del os.environ[name]
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before anybody imports PyTorch, whose threads wait in a busy loop
 
 DATA = Path(os.environ.get("FRSPEC_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
 
@@ -39,6 +39,8 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 @pytest.fixture(autouse=True)
 def _draws() -> None:
     """Whoever draws from PyTorch's own generator draws the same in any order of the tests."""
+    import torch
+
     torch.manual_seed(0)
 
 

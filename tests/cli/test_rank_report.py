@@ -81,7 +81,7 @@ def test_tables_and_files(texts: Path, tmp_path: Path) -> None:
     page, picture = tmp_path / "out" / "report.html", tmp_path / "out" / "report.svg"
     done = invoke("demo", "--on", texts / "cats.jsonl", "--size", "20", "--depth", "3", "-o", page, "-o", picture)
     assert done.exception is None, done.exception
-    assert done.stderr.split() == [str(page), str(picture)]
+    assert done.stderr.splitlines() == [str(page), str(picture)]
     for words in ("20 ids cover", "32,768 (a quarter)", "99.5 %", "with drafts of 3", "' sat'", "'<|im_end|>'"):
         assert words in done.stdout
     assert "20 ids" in page.read_text()

@@ -197,6 +197,7 @@ def test_without_bfloat16_instructions_auto_is_float32(
 ) -> None:
     save(make("llama", torch.bfloat16), tmp_path)
     monkeypatch.setattr(precision, "LIGHT", 0)
+    monkeypatch.setattr(precision, "knows_bfloat16", lambda device: True)
     assert load_decoder(tmp_path).precision == Precision(torch.bfloat16, torch.bfloat16)
     monkeypatch.setattr(precision, "knows_bfloat16", lambda device: False)
     decoder = load_decoder(tmp_path)

@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 
 from frspec import LLM, SamplingParams
 from frspec.errors import UserError
-from frspec.models import Segment, load_decoder
+from frspec.models import Segment, load_decoder, precision
 from frspec.models.layers import split
 from frspec.models.layers.linear import Linear, multiplies_half
 from frspec.models.precision import LIGHT, Precision, pick_precision
@@ -51,7 +51,8 @@ def test_a_row_does_not_depend_on_those_beside_it() -> None:
         assert torch.equal(product(x[:count]), whole[:count])
 
 
-def test_matrices_out_of_range_and_large_models_run_as_they_are() -> None:
+def test_matrices_out_of_range_and_large_models_run_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(precision, "knows_bfloat16", lambda device: True)
     usual, huge = torch.ones(2, 2, dtype=torch.bfloat16), torch.full((2, 2), 1e6, dtype=torch.bfloat16)
     light, heavy = Precision(torch.float16, torch.float32), Precision(torch.bfloat16, torch.bfloat16)
     assert pick_precision(torch.bfloat16, CPU, LIGHT, [usual]) == light
