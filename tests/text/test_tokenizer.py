@@ -5,9 +5,9 @@ import shutil
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from tokenizers import ByteLevelBPETokenizer, decoders, models
+from tokenizers import AddedToken, ByteLevelBPETokenizer, decoders, models, normalizers, pre_tokenizers
 from tokenizers import Tokenizer as Backend
 from transformers import AutoTokenizer, GPT2TokenizerFast, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
@@ -290,3 +290,53 @@ def test_lone_surrogate_is_refused(qwen2: Tokenizer) -> None:
     for ask in (lambda: qwen2.encode("a\ud800"), lambda: qwen2.encode_batch(["a", "\udfff"])):
         with pytest.raises(UserError, match="lone surrogate"):
             ask()
+
+
+def with_added(normalizer: normalizers.Normalizer | None, *tokens: AddedToken) -> Tokenizer:
+    letters = sorted(pre_tokenizers.ByteLevel.alphabet())
+    backend = Backend(models.BPE({letter: id for id, letter in enumerate(letters)}, []))
+    backend.normalizer = normalizer  # type: ignore[assignment]
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    backend.decoder = decoders.ByteLevel()
+    backend.add_tokens(list(tokens))
+    return Tokenizer(backend, "letters", {})
+
+
+def test_added_tokens_that_are_one_once_normalised() -> None:
+    """The library takes either, another one each time it is loaded."""
+    angstroms = AddedToken("\u212bngström"), AddedToken("\u00c5ngström")
+    for tokens in (angstroms, angstroms[::-1], (AddedToken("a"), *angstroms)):
+        with pytest.raises(
+            UserError, match=r"makes 'Ångström' of both '.*' and '.*', so .*; set its normalized to false"
+        ):
+            with_added(normalizers.NFC(), *tokens)
+    with pytest.raises(UserError, match="makes nothing of ' ', so"):
+        with_added(normalizers.Strip(), AddedToken(" "))
+    with_added(normalizers.NFC(), AddedToken("\u212b", normalized=False), AddedToken("\u00c5"))
+    with_added(None, *angstroms)
+
+
+ODD = st.sampled_from([" ", "  ", "a", "<", " a", "\n", "< "])
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    tokens=st.lists(
+        st.builds(AddedToken, ODD, lstrip=st.booleans(), rstrip=st.booleans(), normalized=st.booleans()),
+        min_size=1,
+        max_size=3,
+    ),
+    text=st.lists(ODD, max_size=8).map("".join),
+)
+@example(tokens=[AddedToken("<", rstrip=True), AddedToken(" ", lstrip=True)], text="<\t aK")
+def test_added_tokens_that_take_the_same_spaces(tokens: list[AddedToken], text: str) -> None:
+    """The library breaks down at some texts, by what is no ``Exception``."""
+    tokenizer = with_added(None, *tokens)
+    try:
+        expected = tokenizer.backend.encode(text).ids
+    except BaseException:
+        for encode in (tokenizer.encode, lambda text: tokenizer.place_batch([text])):
+            with pytest.raises(UserError, match=r"breaks down .* the tokenizer of letters"):
+                encode(text)
+    else:
+        assert tokenizer.encode(text) == expected

@@ -120,7 +120,7 @@ class _Gathered:
         return Sample(np.concatenate(self._texts or [lengths]), np.cumsum(lengths))
 
     def _encode(self) -> None:
-        encodings = self._tokenizer.placing.encode_batch([p.text for p in self._waiting], add_special_tokens=False)
+        encodings = self._tokenizer.place_batch([p.text for p in self._waiting])
         for piece, encoding in zip(self._waiting, encodings, strict=True):
             ids = np.array(encoding.ids, dtype=np.int64)
             if piece.spans is None:

@@ -30,6 +30,7 @@ class Tally:
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._tokenizer = tokenizer
         self._cutter = Cutter(tokenizer)
+        self._sums = np.zeros(tokenizer.vocab_size, dtype=np.int64)  # what a few words need of it is zeroed again
         self._words: Words | None = None
         with contextlib.suppress(UntranslatableError):
             self._words = Words(tokenizer)
@@ -44,21 +45,23 @@ class Tally:
         Raises:
             UserError: when a text holds half of a surrogate pair.
         """
-        by_id = np.zeros(self._tokenizer.vocab_size, dtype=np.int64)
-        for ids, times in self._counts(pieces):
-            # Sums of floats, exact below 2**53; np.add.at is slower.
-            by_id += np.bincount(ids, times, len(by_id)).astype(np.int64)
-        used = np.flatnonzero(by_id)
-        return used, by_id[used]
+        used = np.empty(0, dtype=np.int64)
+        try:
+            for ids, times in self._counts(pieces):
+                np.add.at(self._sums, ids, times)
+                used = np.union1d(used, ids)
+            return used, self._sums[used]
+        finally:
+            self._sums[used] = 0
 
-    def _counts(self, pieces: Iterable[Piece]) -> Iterator[tuple[Ids, Ids | None]]:
+    def _counts(self, pieces: Iterable[Piece]) -> Iterator[tuple[Ids, Ids | int]]:
         if self._words is not None:
             self._words.take()  # what an error may have left
         held = left = 0
         batch = list[str]()
         for piece in pieces:
             if piece.spans is not None:
-                yield self._meant(piece), None
+                yield self._meant(piece), 1
                 continue
             for text in self._cutter.cut([piece.text]) if len(piece.text) > LONG else [piece.text]:
                 if self._words is not None and self._words.add(text):
@@ -70,9 +73,9 @@ class Tally:
                     batch.append(text)
                     left += len(text)
                     if left >= BATCH:
-                        yield self._whole(batch), None
+                        yield self._whole(batch), 1
                         batch, left = [], 0
-        yield self._whole(batch), None
+        yield self._whole(batch), 1
         if self._words is not None:
             yield self._words.take()
 
@@ -82,7 +85,7 @@ class Tally:
 
     def _meant(self, piece: Piece) -> Ids:
         """The ids of those tokens that touch a span."""
-        (encoding,) = self._tokenizer.placing.encode_batch([piece.text], add_special_tokens=False)
+        (encoding,) = self._tokenizer.place_batch([piece.text])
         ids, offsets = np.array(encoding.ids, np.int64), np.array(encoding.offsets, np.int64).reshape(-1, 2)
         spans = np.array([*(piece.spans or ()), (len(piece.text) + 1, len(piece.text) + 2)])  # the last meets nothing
         start, end = offsets[:, 0], np.maximum(offsets[:, 1], offsets[:, 0] + 1)  # a token may stand for no character

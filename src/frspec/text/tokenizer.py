@@ -13,6 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from tokenizers import Encoding
 from tokenizers import Tokenizer as Backend
 
 from frspec import hub, shipped
@@ -48,6 +49,7 @@ class Tokenizer:
         self.name = name
         self.decoding: Decoding = decoding_of(backend, name)
         added = backend.get_added_tokens_decoder()
+        _check_added(backend, name)
         self.special_ids = frozenset(id for id, token in added.items() if token.special)
         self.added_ids = frozenset(added)
         self.bos_id = self._id_of(special.get("bos_token"))
@@ -145,8 +147,15 @@ class Tokenizer:
             encodings = self.backend.encode_batch_fast(list(texts), add_special_tokens=add_special_tokens)
         return [encoding.ids for encoding in encodings]
 
+    def place_batch(self, texts: Sequence[str]) -> list[Encoding]:
+        """``encode_batch`` without BOS, with ``offsets``: of each token the characters of the text that it covers."""
+        for text in texts:
+            _check_unicode(text)
+        with self._understood():
+            return self._placing.encode_batch(list(texts), add_special_tokens=False)
+
     @cached_property
-    def placing(self) -> Backend:
+    def _placing(self) -> Backend:
         """A ``backend`` whose offsets say where tokens stand. Some post-processors leave out the spaces of a token, so
         that one of spaces alone would stand behind itself; here nothing is processed."""
         processor = self.backend.post_processor
@@ -163,6 +172,13 @@ class Tokenizer:
             yield
         except Exception as error:  # the library raises nothing narrower
             raise UserError(f"the tokenizer of {self.name} cannot encode a text: {error}") from error
+        except BaseException as error:
+            if type(error).__name__ != "PanicException":  # of PyO3, which gives it no place to be imported from
+                raise
+            raise UserError(
+                f"the tokenizers library breaks down ({error}) at a text with the tokenizer of {self.name}; where one "
+                "added token takes the spaces behind it (rstrip) and another those before it (lstrip), set one to false"
+            ) from error
 
     def decode(self, ids: Sequence[int], skip_special_tokens: bool = True) -> str:
         """The text of ``ids``; invalid UTF-8 becomes U+FFFD, ids outside the vocabulary nothing."""
@@ -203,6 +219,29 @@ class Tokenizer:
 
     def _id_of(self, text: str | None) -> int | None:
         return None if text is None else self.backend.token_to_id(text)
+
+
+def _check_added(backend: Backend, name: str) -> None:
+    """Refuse added tokens that the tokenizer's normalizer makes one text of, or nothing.
+
+    The library looks for them in normalised text. Of two that are the same there it finds either, which one being
+    settled anew each time the tokenizer is loaded. One that is nothing there it finds everywhere, until it breaks down
+    or the memory is full.
+    """
+    normalizer, seen = backend.normalizer, dict[str, str]()
+    if normalizer is None:
+        return
+    for token in backend.get_added_tokens_decoder().values():
+        if not token.normalized:
+            continue
+        text = normalizer.normalize_str(token.content)
+        if not text or text in seen:
+            flaw = f"{text!r} of both {seen[text]!r} and {token.content!r}" if text else f"nothing of {token.content!r}"
+            raise UserError(
+                f"the tokenizer of {name} normalises its added tokens and makes {flaw}, so that the tokenizers library "
+                "finds it at random; set its normalized to false, or remove it"
+            )
+        seen[text] = token.content
 
 
 def _check_unicode(text: str) -> None:

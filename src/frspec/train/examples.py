@@ -42,7 +42,7 @@ def encode_conversation(tokenizer: Tokenizer, document: Document) -> Example:
         answers = answer_spans(tokenizer, messages, text)
     except UserError as error:
         raise UserError(f"{document.source}, line {document.line}: {error}") from error
-    encoding = tokenizer.placing.encode(text, add_special_tokens=False)
+    (encoding,) = tokenizer.place_batch([text])
     marks = [False] * len(encoding.ids)
     ending = False
     answer = next(answers, None)
