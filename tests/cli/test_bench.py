@@ -25,6 +25,12 @@ from frspec.ranking.ranking import Ranking
 from frspec.text.tokenizer import Tokenizer
 
 
+@pytest.fixture(autouse=True)
+def _steady(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Memory is as fast at every look: samples of a busy machine would not all be compared."""
+    monkeypatch.setattr("frspec.bench.run.read_rate", lambda: 50.0)
+
+
 @pytest.fixture(scope="module")
 def files(stories: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("bench")

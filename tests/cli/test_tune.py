@@ -18,6 +18,12 @@ from frspec.ranking.ranking import Ranking
 from frspec.text.tokenizer import Tokenizer
 
 
+@pytest.fixture(autouse=True)
+def _steady(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Memory is as fast at every look: samples of a busy machine would not all be compared."""
+    monkeypatch.setattr("frspec.bench.run.read_rate", lambda: 50.0)
+
+
 @pytest.fixture
 def files(stories: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("FRSPEC_CACHE", str(tmp_path / "cache"))

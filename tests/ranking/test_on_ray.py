@@ -186,7 +186,7 @@ def test_processes_that_are_killed_every_time(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setattr(on_ray, "RETRIES", 0)
-    with pytest.raises(UserError, match=r"Ray gave up on \S+/b\.jsonl\.gz, perhaps for lack of memory on a node: .+"):
+    with pytest.raises(UserError, match=r"Ray gave up on .+/b\.jsonl\.gz, perhaps for lack of memory on a node: .+"):
         count(small, corpus, view=deadly(1))
     assert capfd.readouterr() == ("", ""), "what Ray says of it is ours to say"
 
