@@ -12,11 +12,13 @@ import tiktoken
 import tiktoken_ext.openai_public as openai
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tiktoken._educational import bpe_encode
 from transformers.convert_slow_tokenizer import TikTokenConverter
 from transformers.models.qwen2.tokenization_qwen2 import PRETOKENIZE_REGEX
 
 from frspec.errors import UserError
 from frspec.text.decoding import byte_characters
+from frspec.text.merges import find_merges
 from frspec.text.tiktoken_files import LLAMA3, PUBLISHED, QWEN, Encoding, build, read_ranks
 from frspec.text.tokenizer import Tokenizer
 
@@ -129,6 +131,36 @@ def test_patterns(
     agree()
     for text in [*samples, "qzqz", "aqzqz", " qzqz", "x\n  ", "x \n \n", "\n  ", "  \n  y", "1234 'S \u017f's"]:
         assert tokenizer.encode(text).ids == oracle.encode(text)
+
+
+def last_pair(ranks: dict[bytes, int], token: bytes) -> tuple[str, str] | None:
+    """What tiktoken's own explanation leaves of ``token`` where that is no token; None where it is more than a pair."""
+    ids = bpe_encode({other: rank for other, rank in ranks.items() if other != token}, token, visualise=None)
+    spelled = [next(other for other, rank in ranks.items() if rank == id).decode("latin-1") for id in ids]
+    return (spelled[0], spelled[1]) if len(ids) == 2 else None
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.text("ab\xff", min_size=2, max_size=6), max_size=60, unique=True))
+def test_merges_of_any_ranks(texts: list[str]) -> None:
+    """In any order, so that a part may be rarer than what it makes, and with tokens that nothing leads to."""
+    ranks = {text: rank for rank, text in enumerate(["a", "b", "\xff", *texts])}
+    as_bytes = {text.encode("latin-1"): rank for text, rank in ranks.items()}
+    assert find_merges(ranks) == [pair for token in [*as_bytes][3:] if (pair := last_pair(as_bytes, token))]
+
+
+def test_merges_of_o200k(ranks: dict[bytes, int], o200k: Tokenizer) -> None:
+    """Every merge makes a token, each token comes about once, in the order of ranks; some by tiktoken's explanation."""
+    spelling = byte_characters()
+    shown = {"".join(spelling[byte] for byte in token): token for token in ranks}
+    merges = json.loads(o200k.backend.to_str())["model"]["merges"]
+    assert [ranks[shown[left + right]] for left, right in merges] == list(range(256, len(ranks)))
+    rest = dict(ranks)
+    for left, right in merges[::997]:
+        token = shown[left + right]
+        rank = rest.pop(token)
+        assert bpe_encode(rest, token, visualise=None) == [ranks[shown[left]], ranks[shown[right]]]
+        rest[token] = rank
 
 
 def test_qwen_file(qwen2: Tokenizer, data: Path, tmp_path: Path, samples: list[str]) -> None:

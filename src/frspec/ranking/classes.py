@@ -12,11 +12,11 @@ from unicodedata import category, combining, normalize
 
 import numpy as np
 import numpy.typing as npt
-from tokenizers import Regex, normalizers
+from tokenizers import Regex, decoders, normalizers
 
 Mask = npt.NDArray[np.bool_]
 
-ASKED = "".join(map(chr, (*range(0xD800), *range(0xE000, 0x32400), *range(0xE0000, 0xE0200))))
+ASKED = np.r_[:0xD800, 0xE000:0x32400, 0xE0000:0xE0200].astype("<u4").tobytes().decode("utf-32-le")
 """The characters that the library is asked about; a text with others is not for these patterns."""
 PLANE = 0x10000  # where ``re`` has no quick classes any more
 
@@ -29,7 +29,8 @@ class UntranslatableError(ValueError):
 def members(expression: str, characters: str = ASKED) -> Mask:
     """[0x110000]: which of ``characters`` the library matches with ``expression``, a pattern of one character."""
     try:
-        others = normalizers.Replace(Regex(f"(?:{expression})+"), "").normalize_str(characters)
+        # The decoder of that name uses the same engine, and does not also find out what comes from where.
+        others = decoders.Replace(Regex(f"(?:{expression})+"), "").decode([characters])
     except Exception as error:  # the library raises nothing narrower
         raise UntranslatableError(f"{expression} is no class") from error
     return mask_of(characters) & ~mask_of(others)
@@ -71,7 +72,12 @@ def class_of(mask: Mask) -> str:
         return "(?!)"
     if len(edges) == 1 and edges[0, 1] - edges[0, 0] == 1:
         return re.escape(chr(edges[0, 0]))
-    return "[" + "".join(f"\\U{a:08x}-\\U{b - 1:08x}" for a, b in edges.tolist()) + "]"
+    return "[" + "".join(f"{_spelled(a)}-{_spelled(b - 1)}" for a, b in edges.tolist()) + "]"
+
+
+def _spelled(code: int) -> str:
+    """A character itself, which ``re`` reads soonest, unless it may mean something."""
+    return chr(code) if code > 0x7F else f"\\x{code:02x}"
 
 
 def kinds_of(masks: Iterable[Mask]) -> tuple[bytes, str]:

@@ -11,6 +11,7 @@ Syntax that is not listed here (looking behind, lazy repeats, references, ...) i
 from __future__ import annotations
 
 import re
+from functools import cached_property
 from itertools import accumulate, product
 
 import numpy as np
@@ -45,10 +46,13 @@ class Splitter:
         self._kinds, self._twins = kinds_of(translation.masks)
         try:
             self._found = re.compile(translation.text)
-            self._between = re.compile(f"({translation.text})")
         except re.error as error:
             raise UntranslatableError(f"{pattern} means nothing to re") from error
         self._covers = True  # until a text has shown that some of it lies between matches
+
+    @cached_property
+    def _between(self) -> re.Pattern[str]:
+        return re.compile(f"({self._found.pattern})")
 
     def __call__(self, text: str) -> list[str]:
         """The pieces; they join to ``text``, and none is empty."""

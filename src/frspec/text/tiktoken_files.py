@@ -7,9 +7,9 @@ be guessed.
 
 from __future__ import annotations
 
-import base64
 import binascii
 import hashlib
+from codecs import charmap_decode
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -95,7 +95,7 @@ def read_ranks(content: bytes, name: str) -> dict[bytes, int]:
     for number, line in enumerate(content.splitlines(), 1):
         try:
             token, rank = line.split()
-            ranks[base64.b64decode(token, validate=True)] = int(rank)
+            ranks[binascii.a2b_base64(token, strict_mode=True)] = int(rank)
         except (ValueError, binascii.Error) as error:
             raise UserError(f"{name}, line {number}: not a base64 token and its rank; get the file again") from error
     return ranks
@@ -105,19 +105,16 @@ def build(ranks: dict[bytes, int], encoding: Encoding) -> Tokenizer:
     """A ``tokenizers`` BPE that gives the ids tiktoken gives for these ranks, pattern and special tokens.
 
     tiktoken looks a whole piece up before merging (``ignore_merges``), then merges the adjacent pair whose
-    concatenation has the lowest rank, leftmost first. Inside a text a token can only arise from the two parts into
-    which its own bytes merge, so one merge a token says it all.
+    concatenation has the lowest rank, leftmost first. ``find_merges`` tells why one merge a token says it all.
     """
-    spell = byte_characters()
-    shown = {token: "".join(spell[byte] for byte in token) for token in ranks}
-    merges = []
-    for token in sorted(ranks, key=ranks.__getitem__):
-        parts = _last_merge(token, ranks) if len(token) > 1 else None
-        if parts is not None:
-            merges.append((shown[parts[0]], shown[parts[1]]))
+    from frspec.text.merges import find_merges  # numpy is not for whoever reads another format
+
+    spelling = "".join(byte_characters())
+    vocabulary = {charmap_decode(token, "strict", spelling)[0]: rank for token, rank in ranks.items()}
+    merges = find_merges(vocabulary)
     # Listed in the vocabulary, special tokens keep the ids they are given, gaps between them included.
-    vocabulary = {shown[token]: rank for token, rank in ranks.items()} | dict(encoding.special)
-    tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=merges, ignore_merges=True))
+    model = models.BPE(vocab=vocabulary | dict(encoding.special), merges=merges, ignore_merges=True)
+    tokenizer = Tokenizer(model)
     tokenizer.add_special_tokens([AddedToken(text, normalized=False) for text in encoding.special])
     if encoding.nfc:
         tokenizer.normalizer = normalizers.NFC()
@@ -130,22 +127,3 @@ def build(ranks: dict[bytes, int], encoding: Encoding) -> Tokenizer:
             single=f"{encoding.bos} $A", special_tokens=[(encoding.bos, encoding.special[encoding.bos])]
         )
     return tokenizer
-
-
-def _last_merge(token: bytes, ranks: dict[bytes, int]) -> tuple[bytes, bytes] | None:
-    """The two parts whose merge gives ``token``, or None when merging never reaches it."""
-    never = len(ranks) + 1
-    parts = [token[i : i + 1] for i in range(len(token))]
-    pairs = [ranks.get(parts[i] + parts[i + 1], never) for i in range(len(parts) - 1)]
-    while len(parts) > 2:
-        lowest = min(pairs)
-        if lowest == never:
-            return None
-        at = pairs.index(lowest)
-        parts[at] += parts.pop(at + 1)
-        del pairs[at]
-        if at < len(pairs):
-            pairs[at] = ranks.get(parts[at] + parts[at + 1], never)
-        if at:
-            pairs[at - 1] = ranks.get(parts[at - 1] + parts[at], never)
-    return parts[0], parts[1]
