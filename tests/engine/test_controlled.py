@@ -12,13 +12,14 @@ from frspec.models.decoder import Decoder
 from frspec.models.layers.linear import Linear
 from frspec.models.layers.prefixes import prefixes
 from frspec.ranking.ranking import Ranking
-from frspec.speculation.controller import Controller, Pace
+from frspec.speculation.controller import Controller
 from frspec.speculation.costs import Costs
 from frspec.speculation.drafters.base import DraftState
 from frspec.speculation.drafters.model import ModelDrafter
 from frspec.speculation.drafters.ngram import NgramDrafter
 from frspec.speculation.drafters.tree import TreeDrafter
 from frspec.speculation.head import DraftHead
+from frspec.speculation.pace import Pace
 from frspec.speculation.plan import Plan, TreeShape
 from frspec.speculation.vocabulary import DraftVocabulary
 from frspec.text.tokenizer import Tokenizer

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from frspec.speculation.controller import Controller, Verdict
+from frspec.speculation.controller import Controller
 from frspec.speculation.costs import Costs
 from frspec.speculation.drafters.base import DraftState
+from frspec.speculation.experience import Verdict
 from frspec.speculation.growth import CLASSES, SURENESS
 from frspec.speculation.plan import Plan, TreeShape
 from frspec.types import TokenTree

@@ -15,7 +15,7 @@ from frspec.engine.scheduler import Counts
 from frspec.engine.share import Share
 from frspec.engine.synthetic import SyntheticAcceptance
 from frspec.errors import UserError
-from frspec.speculation.controller import Verdict
+from frspec.speculation.experience import Verdict
 from frspec.speculation.verify import verify
 from frspec.types import Round, StepStats
 

@@ -23,8 +23,9 @@ from frspec.engine.share import Share
 from frspec.engine.synthetic import SyntheticAcceptance
 from frspec.models.decoder import Decoder
 from frspec.models.layers.split import one_thread
-from frspec.speculation.controller import Controller, Verdict
+from frspec.speculation.controller import Controller
 from frspec.speculation.drafters.base import Adaptive, Drafter
+from frspec.speculation.experience import Verdict
 from frspec.speculation.guidance import LARGEST_TREE
 from frspec.speculation.plan import Plan
 from frspec.types import StepStats, TokenTree

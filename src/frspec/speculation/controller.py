@@ -10,15 +10,15 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
 from math import ceil
 
-from frspec.speculation.acceptance import Acceptance, Surety
+from frspec.speculation.acceptance import Acceptance
 from frspec.speculation.costs import Costs
 from frspec.speculation.drafters.base import Adaptive, DraftState
+from frspec.speculation.experience import Experience, Verdict
 from frspec.speculation.outlook import DEEPEST, NODES, Outlook, Promise
+from frspec.speculation.pace import Paces, expected_seconds
 from frspec.speculation.plan import Plan, Stop, TreeShape
-from frspec.types import TokenTree
 
 WIDTHS, TREES = (2, 4, 8), 8
 """Widths of trees that are compared with chains; at every so manieth revision while a chain is in use, for it takes a
@@ -38,39 +38,6 @@ TRIAL_SHARE, LONGEST_REST = 0.01, 256
 """The time that trials may cost texts that are not drafted for; how many tokens each goes without one at most."""
 FREE_DEPTH = 10
 """Tokens that a drafter may propose to which it costs nothing."""
-TEXT_FADE, FADE, TEXT_WEIGHT, WEIGHT = 0.98, 0.998, 6.0, 8.0
-"""How fast verdicts fade and for how many a prior counts, in one text and over all."""
-
-
-@dataclass
-class Verdict:
-    """What the target made of one request's tree: the ``path`` it took and the tokens that it ``emitted``."""
-
-    state: DraftState
-    tree: TokenTree
-    path: Sequence[int]
-    emitted: Sequence[int]
-
-
-class Pace:
-    """How many times longer rounds of one kind take than expected; old ones fade."""
-
-    def __init__(self) -> None:
-        self._ratios, self._rounds = 0.0, 0.0
-
-    @property
-    def known(self) -> bool:
-        """Whether there were more rounds than the prior counts for."""
-        return self._rounds > 3
-
-    def note(self, seconds: float, expected: float) -> None:
-        """One round; one that was held up by something else counts as three at most."""
-        self._ratios = 0.95 * self._ratios + min(seconds / expected, 3 * self.factor())
-        self._rounds = 0.95 * self._rounds + 1
-
-    def factor(self, prior: float = 1.0) -> float:
-        """The mean; ``prior`` counts as three rounds."""
-        return (self._ratios + 3 * prior) / (self._rounds + 3)
 
 
 class Controller:
@@ -89,10 +56,9 @@ class Controller:
 
     def forget(self) -> None:
         """Know nothing but the costs, as at first."""
-        self._all = {noisy: Acceptance(len(self._sizes), FADE, WEIGHT) for noisy in (False, True)}
-        self._surety = {noisy: Surety(self._sureness) for noisy in (False, True)}
-        self._paces = defaultdict[int, dict[bool, Pace]](lambda: {False: Pace(), True: Pace()})
-        self._trial_paces = defaultdict[int, Pace](Pace)
+        self._seen = Experience(len(self._sizes), self._levels, self._sureness)
+        self._habits = self._seen.habits
+        self._paces = defaultdict[int, Paces](Paces)
         self._batch = 1
         self._promise, self._plain = Promise(None, 1, 1.0), Promise(None, 1, 1.0)
         self._trial: Plan | None = None
@@ -120,7 +86,7 @@ class Controller:
             return None
         self._unchecked += 1
         close = self._promise.rate < CLOSE * self._plain.rate
-        if self._unchecked > (SELDOM if not close else CHECK if self._pace[False].known else FIRST_CHECKS):
+        if self._unchecked > (SELDOM if not close else CHECK if self._pace.plain.known else FIRST_CHECKS):
             self._unchecked, self._checking = 0, IN_A_ROW - 1
             return None
         return self._promise.plan if beside == 0 or self._pays_beside(beside, noisy) else None
@@ -141,7 +107,7 @@ class Controller:
 
         By the costs, and by how guesses did and how long rounds took so far; the drafter need not have that size.
         """
-        outlook = self._outlook([self._all[noisy]], noisy).of_size(size)
+        outlook = self._outlook([self._seen.overall[noisy]], noisy).of_size(size)
         plans = [outlook.best_chain(), *([outlook.best_tree(size, self._widths)] if self._widths else [])]
         return max(plan.rate for plan in plans)
 
@@ -160,14 +126,9 @@ class Controller:
         return warm != noisy or 4 * abs(self._batch - batch) > self._batch
 
     @property
-    def _pace(self) -> dict[bool, Pace]:
-        """Of rounds without and with drafts, of batches about as large: costs are those of one text's rows, and texts
-        that share a pass take more than that."""
+    def _pace(self) -> Paces:
+        """Of rounds that about as many texts share: costs are those of one text's rows, and together they take more."""
         return self._paces[self._batch.bit_length()]
-
-    @property
-    def _trial_pace(self) -> Pace:
-        return self._trial_paces[self._batch.bit_length()]
 
     def learn(self, verdicts: Sequence[Verdict], plan: Plan | None, seconds: float | None) -> None:
         """What came of a round that took ``seconds``, drafted to ``plan``; None where something else took time too."""
@@ -177,9 +138,9 @@ class Controller:
         depth = 0
         for verdict in verdicts:
             depth = max(depth, len(verdict.state.guesses))
-            self._judge(verdict)
+            self._seen.judge(verdict, self._drafted_from)
         if seconds is not None:
-            self._time(seconds, self._expected(verdicts, plan, depth, noisy), plan)
+            self._time(seconds, expected_seconds(self.costs, verdicts, plan, depth, noisy), plan)
         if plan is not None and plan is self._trial:
             self._rest = self._pause
             if any(len(verdict.path) > 1 for verdict in verdicts):
@@ -190,61 +151,17 @@ class Controller:
         """Note what a round took. After a rest a drafter may have much to read, which other drafts have not: how long
         a trial took says what trials cost, and of drafts only that they take no longer."""
         if plan is not None and plan is self._trial:
-            self._trial_pace.note(seconds, expected)
-            if seconds > expected * self._factor(drafted=True):
+            self._pace.trials.note(seconds, expected)
+            if seconds > expected * self._pace.factor(drafted=True):
                 return
         check = plan is None and self._promise.plan is not None
         if check and self._checking > 0:
             return
         for _ in range(WEIGHT_OF_CHECK if check else 1):  # it stands for many rounds that were not plain
-            self._pace[plan is not None].note(seconds, expected)
-
-    def _factor(self, drafted: bool) -> float:
-        """Of rounds with or without drafts; while there were few of one kind, what holds for the other."""
-        return self._pace[drafted].factor(self._pace[not drafted].factor())
-
-    def _expected(self, verdicts: Sequence[Verdict], plan: Plan | None, depth: int, noisy: bool) -> float:
-        """What the costs say of such a round; ``depth``: of chains that may have ended early."""
-        batch, costs = len(verdicts), self.costs
-        seconds = costs.verify(sum(len(verdict.tree) for verdict in verdicts))
-        seconds += sum(len(verdict.emitted) for verdict in verdicts) * costs.token(noisy)
-        if plan is not None:
-            depth, width = depth or plan.shape.depth, plan.shape.width
-            seconds += costs.draft(batch, plan.rows, noisy) + (costs.tree * batch if width > 1 else 0.0)
-            seconds += (depth - 1) * costs.draft(batch * width, plan.rows, noisy)
-        return seconds
-
-    def _habits(self, state: DraftState) -> Acceptance:
-        """How guesses do in this text."""
-        if not isinstance(state.habits, Acceptance):
-            prior = self._all[state.temperature > 0]
-            state.habits = Acceptance(len(self._sizes), TEXT_FADE, TEXT_WEIGHT, prior)
-        return state.habits
+            (self._pace.plain if plan is None else self._pace.drafted).note(seconds, expected)
 
     def _level(self, rows: int | None) -> int:
         return self._sizes.index(rows) if rows is not None else max(0, len(self._sizes) - 1)
-
-    def _judge(self, verdict: Verdict) -> None:
-        """Note of every token whether it was among the guesses; for other texts too, unless a grammar had its say."""
-        noisy, own = verdict.state.temperature > 0, self._habits(verdict.state)
-        told = [own] if verdict.state.guided else [own, self._all[noisy]]
-        guesses, surety = verdict.state.guesses, self._surety[noisy]
-        below = {} if guesses else _children(verdict.tree)
-        for place, token in enumerate(verdict.emitted):
-            rank, children = None, 0
-            if guesses:
-                children = int(place < len(guesses))
-                rank = 0 if children and guesses[place][0] == token else None
-            elif found := below.get(verdict.path[place]):
-                children = len(found)
-                rank = found.index(verdict.path[place + 1]) if place + 1 < len(verdict.path) else None
-            for acceptance in told:
-                acceptance.note(place + 1, children, rank, self._levels[token], self._drafted_from)
-            if guesses and children and not verdict.state.guided:
-                surety.note(guesses[place][1], rank == 0)
-            if guesses and rank is None:
-                del guesses[place + 1 :]  # guesses behind a wrong one say nothing of what a grammar forced there
-        verdict.state.guesses = []
 
     def _revise(self, texts: Sequence[Acceptance], noisy: bool) -> None:
         """Find the plan with the highest rate."""
@@ -267,7 +184,7 @@ class Controller:
 
     def _undrafted(self, batch: int, noisy: bool) -> Promise:
         seconds = self.costs.verify(batch) + batch * self.costs.token(noisy)
-        return Promise(None, batch, seconds, self._factor(drafted=False))
+        return Promise(None, batch, seconds, self._pace.factor(drafted=False))
 
     def _set_trial(self, rows: int | None, batch: int, noisy: bool) -> None:
         """One guess, mostly from as many ``rows`` as promise most; and how long to wait for the next."""
@@ -275,7 +192,7 @@ class Controller:
             rows = self._sizes[-1]
         self._trial = Plan(TreeShape(1, 1, 1), rows)
         plain = self._plain.seconds
-        slow = max(1.0, self._trial_pace.factor(self._factor(drafted=True)) / self._plain.factor)
+        slow = max(1.0, self._pace.trials.factor(self._pace.factor(drafted=True)) / self._plain.factor)
         taken = self.costs.verify(2 * batch) + self.costs.draft(batch, rows, noisy) + batch * self.costs.token(noisy)
         extra = taken * slow - plain
         self._pause = max(1, min(ceil(batch * extra / (TRIAL_SHARE * plain)), batch * LONGEST_REST))
@@ -288,7 +205,7 @@ class Controller:
         by_size = dict(zip(self._sizes or (None,), firsts, strict=False))  # the last level is of no size
         later = means([text.laters()[:DEEPEST] for text in texts])
         ranks = means([text.ranks() for text in texts])
-        return Outlook(self.costs, len(texts), noisy, by_size, later, ranks, self._factor(drafted=True))
+        return Outlook(self.costs, len(texts), noisy, by_size, later, ranks, self._pace.factor(drafted=True))
 
     def _with_stop(self, chain: Promise, outlook: Outlook) -> Promise:
         """The chain, free to end where a token is worth less than its time, and to go on where it is worth more."""
@@ -302,13 +219,5 @@ class Controller:
         level = rate * (costs.draft(batch, size, outlook.noisy) + row)
         worth = 1.0 - rate * costs.token(outlook.noisy)
         hope = tuple(outlook.chance(depth, size) * worth for depth in range(1, depth + 1))
-        stop = Stop(level, node, hope, self._surety[outlook.noisy].chances())
+        stop = Stop(level, node, hope, self._seen.surety[outlook.noisy].chances())
         return Promise(Plan(TreeShape(depth, depth, 1), size, stop), chain.tokens, chain.seconds, chain.factor)
-
-
-def _children(tree: TokenTree) -> dict[int, list[int]]:
-    """The children of each node, in the order they stand in: the best first."""
-    found: dict[int, list[int]] = {}
-    for node, parent in enumerate(tree.parents.tolist()[1:], 1):
-        found.setdefault(parent, []).append(node)
-    return found
