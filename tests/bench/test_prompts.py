@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from tokenizers import Tokenizer as Library
 
-from frspec.bench.prompts import read_talks
+from frspec.bench.prompts import Talk, make_talks, read_questions
 from frspec.bench.suites import DATA
 from frspec.engine.llm import LLM
 from frspec.errors import UserError
@@ -26,8 +26,14 @@ def llm(stories: Path, tmp_path_factory: pytest.TempPathFactory) -> LLM:
     return LLM(folder)
 
 
+def read_talks(
+    llm: LLM, sources: list[str], limit: int, skip: int, prompt_tokens: int | None, max_tokens: int
+) -> list[Talk]:
+    return make_talks(llm, read_questions(sources, "text", limit, skip), prompt_tokens, max_tokens)
+
+
 def ids(llm: LLM, sources: list[str], limit: int, skip: int, prompt_tokens: int | None) -> list[list[int]]:
-    return [talk.first.ids for talk in read_talks(llm, sources, "text", limit, skip, prompt_tokens, 1)]
+    return [talk.first.ids for talk in read_talks(llm, sources, limit, skip, prompt_tokens, 1)]
 
 
 def test_conversations_are_asked_and_texts_go_on(stories: Path, llm: LLM, tmp_path: Path) -> None:
@@ -53,7 +59,7 @@ def test_no_room_for_an_answer(llm: LLM, tmp_path: Path) -> None:
 def test_the_second_turn_holds_the_answer(stories: Path, llm: LLM, tmp_path: Path) -> None:
     file = tmp_path / "question.jsonl"
     file.write_text(json.dumps({"category": "qa", "turns": ["A dog?", "Its name?"]}) + "\n")
-    (talk,) = read_talks(llm, [f"spec-bench={file}"], "text", 10, 0, None, 8)
+    (talk,) = read_talks(llm, [f"spec-bench={file}"], 10, 0, None, 8)
     library = Library.from_file(str(stories / "tokenizer.json"))
     assert talk.first.ids == library.encode("user: A dog?\nassistant:", add_special_tokens=False).ids
     end = llm.config.stop_token_ids[0]
@@ -71,14 +77,14 @@ def test_no_room_for_the_answer_between_two_turns(llm: LLM, tmp_path: Path) -> N
     file = tmp_path / "question.jsonl"
     file.write_text(json.dumps({"category": "qa", "turns": ["A dog?", "Its name?"]}) + "\n")
     with pytest.raises(UserError, match=r"has \d+ tokens and answers of 500, .* or answers with --max-tokens"):
-        read_talks(llm, [f"spec-bench={file}"], "text", 10, 0, None, 500)
+        read_talks(llm, [f"spec-bench={file}"], 10, 0, None, 500)
 
 
 def test_tasks_take_turns(data: Path, llm: LLM, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(DATA, str(data / "bench"))
-    talks = read_talks(llm, ["eagle", "humaneval"], "text", 5, 6, 100, 8)
+    talks = read_talks(llm, ["eagle", "humaneval"], 5, 6, 100, 8)
     assert sorted(talk.first.task for talk in talks) == ["gsm8k", "humaneval", "mt_bench", "qa", "sum"]
-    (fourth,) = read_talks(llm, ["humaneval"], "text", 1, 3, None, 8)
+    (fourth,) = read_talks(llm, ["humaneval"], 1, 3, None, 8)
     lines = gzip.decompress((data / "bench/humaneval/HumanEval.jsonl.gz").read_bytes()).splitlines()
     library = Library.from_file(str(data / "models/tinystories-656k/tokenizer.json"))
     assert fourth.first.ids == library.encode(json.loads(lines[3])["prompt"]).ids

@@ -9,10 +9,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import product
 
+from frspec import hub
 from frspec.bench.acceptance import Acceptance, describe
 from frspec.bench.methods import PLAIN, OwnMethod, Setting
+from frspec.engine.drafting import check_draft
 from frspec.engine.llm import LLM
 from frspec.errors import UserError
+from frspec.models.config import load_config
 from frspec.ranking.ranking import Ranking
 from frspec.speculation.plan import TreeShape
 
@@ -58,6 +61,19 @@ def check_sizes(sizes: Sequence[str], shapes: Shapes) -> None:
         raise UserError("--draft-vocab auto chooses sizes as the shape is chosen; add auto to --shapes, or name sizes")
 
 
+def check_drafts(
+    model: str, revision: str | None, drafts: Sequence[str], sizes: Sequence[str], ranking: str | Ranking | None
+) -> None:
+    """Find out before ``model`` is loaded whether there is what ``own_methods`` will ask for.
+
+    Raises:
+        UserError: when there is not.
+    """
+    rows = load_config(hub.resolve(model, revision)).vocab_size
+    for draft, size in product(_heads(drafts), sizes):
+        check_draft(draft, *_vocabulary(size, ranking), None, rows)
+
+
 def own_methods(
     plain: LLM,
     drafts: Sequence[str],
@@ -75,19 +91,26 @@ def own_methods(
     ``acceptance`` is drawn where a head drafts; those rows are called synthetic.
     """
     methods = [OwnMethod(PLAIN, plain)]
-    heads = [draft for draft in dict.fromkeys(drafts) if draft not in ("none", "ngram")]
+    heads = _heads(drafts)
     if "ngram" in drafts:
         methods += [_ngram(plain, shape, len(shapes) > 1) for shape in _of_other_sizes(shapes)]
     for draft, size, kind, shape in product(heads, dict.fromkeys(sizes), dict.fromkeys(quantize), shapes):
         if size == AUTO and shape is not None:
             continue
-        vocabulary, ranked = None if size == AUTO else size, None if size == "full" else ranking
-        llm = plain.with_draft(draft, vocabulary, ranked, shape, draft_noise, kind)
+        llm = plain.with_draft(draft, *_vocabulary(size, ranking), shape, draft_noise, kind)
         words = [draft] * (len(heads) > 1) + [size] + [kind] * (kind is not None)
         words += [_label(shape)] * (len(shapes) > 1 and size != AUTO)
         setting = Setting(draft, size, shape=_label(shape), draft_quantize=kind)
         methods.append(_with_head(llm, words, setting, shape, acceptance))
     return methods
+
+
+def _heads(drafts: Sequence[str]) -> list[str]:
+    return [draft for draft in dict.fromkeys(drafts) if draft not in ("none", "ngram")]
+
+
+def _vocabulary(size: str, ranking: str | Ranking | None) -> tuple[str | None, str | Ranking | None]:
+    return None if size == AUTO else size, None if size == "full" else ranking
 
 
 def _ngram(plain: LLM, shape: TreeShape | None, named: bool) -> OwnMethod:

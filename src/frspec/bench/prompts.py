@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import copy
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -116,25 +116,22 @@ class Talk:
             )
 
 
-def read_talks(
+def make_talks(
     llm: LLM,
-    sources: Sequence[str],
-    field: str,
-    limit: int | None,
-    skip: int,
+    questions: Iterable[Question],
     prompt_tokens: int | None,
     max_tokens: int,
     left_out: list[str] | None = None,
 ) -> list[Talk]:
-    """``read_questions`` as prompts, each cut to ``prompt_tokens``; those without a token are left out.
+    """``questions`` as prompts, each cut to ``prompt_tokens``; those without a token are left out.
 
-    left_out: takes the reason for each that cannot be read or asked, instead of an error.
+    left_out: takes the reason for each that cannot be asked, instead of an error.
 
     Raises:
-        UserError: when there are none, or one leaves the context no room for an answer.
+        UserError: when none is left, or one leaves the context no room for an answer.
     """
     talks = list[Talk]()
-    for question in read_questions(sources, field, limit, skip, left_out):
+    for question in questions:
         try:
             talk = Talk(llm, question, prompt_tokens, max_tokens)
         except UserError as error:
@@ -144,20 +141,26 @@ def read_talks(
         else:
             talks += [talk] if talk.first.ids else []
     if not talks:
-        raise UserError(f"no prompts in {', '.join(sources)} after skipping {skip}; give more text or a smaller --skip")
+        raise UserError("none of the prompts can be asked: they are empty, or were left out; give others")
     return talks
 
 
 def read_questions(
     sources: Sequence[str], field: str, limit: int | None, skip: int, left_out: list[str] | None = None
 ) -> list[Question]:
-    """``limit`` questions (None: all) after the first ``skip``; left_out: as for ``read_talks``.
+    """``limit`` questions (None: all) after the first ``skip``.
 
     Documents stand in their order; a conversation is asked up to its last question. With suites among ``sources``
-    the tasks take turns.
+    the tasks take turns. left_out: takes the reason for each that cannot be read, instead of an error.
+
+    Raises:
+        UserError: when there are none.
     """
     end = None if limit is None else skip + limit
-    return spread(list(_questions(sources, field, end, left_out)))[skip:end]
+    questions = spread(list(_questions(sources, field, end, left_out)))[skip:end]
+    if not questions:
+        raise UserError(f"no prompts in {', '.join(sources)} after skipping {skip}; give more text or a smaller --skip")
+    return questions
 
 
 def _questions(sources: Sequence[str], field: str, most: int | None, left_out: list[str] | None) -> Iterator[Question]:

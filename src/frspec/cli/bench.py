@@ -92,13 +92,14 @@ def bench(
 
     `frspec bench micro` measures a model's single operations instead, `frspec bench serve` servers under load.
     """
-    from frspec.bench.lineup import own_methods
+    from frspec.bench.lineup import check_drafts, own_methods
     from frspec.bench.peers import check_names
     from frspec.bench.plots import draw
-    from frspec.bench.prompts import read_talks
+    from frspec.bench.prompts import make_talks, read_questions
     from frspec.bench.run import run, write_result
     from frspec.cli.bench_table import print_table
     from frspec.engine.llm import LLM
+    from frspec.ranking.formats import load_ranking
     from frspec.types import SamplingParams
 
     check_names(peer)
@@ -107,11 +108,14 @@ def bench(
     if model == shipped.NAME and not draft:
         draft, ranking, draft_vocab = ("ngram", shipped.NAME), ranking or shipped.NAME, draft_vocab or OWN_SIZES
     params = SamplingParams(**take(options, ("max_tokens", "temperature", "top_p", "seed")))
-    reading = take(options, ("sources", "field", "limit", "skip", "prompt_tokens"))
+    reading, prompt_tokens = take(options, ("sources", "field", "limit", "skip")), options.pop("prompt_tokens")
     drafting = _drafting(options, (draft_vocab or "full").split(","))
+    ranked = None if ranking is None else load_ranking(ranking)
+    check_drafts(model, options["revision"], draft, drafting["sizes"], ranked)
+    questions = read_questions(**reading)
     plain = LLM(**options)
-    talks = read_talks(plain, **reading, max_tokens=params.max_tokens or 0)
-    methods = own_methods(plain, draft, ranking=ranking, **drafting)
+    talks = make_talks(plain, questions, prompt_tokens, params.max_tokens or 0)
+    methods = own_methods(plain, draft, ranking=ranked, **drafting)
     found, rounds = run(
         methods,
         peer,

@@ -66,6 +66,7 @@ def demo(
         draft, ranking = draft or shipped.NAME, ranking or shipped.NAME
     if draft is None or ranking is None:
         raise UserError(f"to show drafting for {model} name what drafts and a ranking: --draft HEAD --ranking FILE")
+    from frspec.bench.lineup import AUTO, check_drafts
     from frspec.cli.terminal import wants_colour
     from frspec.engine.llm import LLM
     from frspec.speculation.plan import tree_shape
@@ -75,6 +76,7 @@ def demo(
     tree = take(options, ("num_speculative_tokens", "tree_depth", "tree_width"))
     shape = tree_shape(tree["num_speculative_tokens"], tree["tree_depth"], tree["tree_width"])
     coloured = wants_colour(colour, sys.stdout)
+    check_drafts(model, options["revision"], [draft], ["full", draft_vocab or AUTO], ranking)
     plain = LLM(model, **options)
     ways = {
         "plain decoding": plain,

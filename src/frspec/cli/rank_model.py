@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from frspec.train.answers import AnswerJournal
     from frspec.types import SamplingParams
 
-READING = ("field", "limit", "skip", "prompt_tokens")
+READING = ("field", "limit", "skip")
 SAMPLED = ("temperature", "top_p", "top_k", "min_p", "repetition_penalty", "max_tokens")
 LOGGED = 10  # prompts left out that are named; the rest are counted
 
@@ -76,7 +76,7 @@ def model(
     interruption, with the same answers, and removes it at the end.
     """
     from frspec.artifacts import alone, check_place
-    from frspec.bench.prompts import read_talks
+    from frspec.bench.prompts import make_talks, read_questions
     from frspec.engine.llm import LLM
     from frspec.ranking.formats import check_ranking_name
     from frspec.train.answers import AnswerJournal
@@ -86,10 +86,11 @@ def model(
     _check_overwritten(output, keep_answers, sources)
     for place in filter(None, (output, keep_answers)):
         check_place(place)
-    reading, params = take(options, READING), _sampling(model, options)
-    llm = LLM(model, enable_prefix_caching=True, **with_own_draft(model, options))
+    prompt_tokens, params = options.pop("prompt_tokens"), _sampling(model, options)
     left_out = list[str]() if skip_bad else None
-    talks = read_talks(llm, sources, **reading, max_tokens=params.max_tokens or 0, left_out=left_out)
+    questions = read_questions(sources, **take(options, READING), left_out=left_out)
+    llm = LLM(model, enable_prefix_caching=True, **with_own_draft(model, options))
+    talks = make_talks(llm, questions, prompt_tokens, params.max_tokens or 0, left_out)
     asked = {"seed": seed, "samples": samples, "sampling": {name: getattr(params, name) for name in SAMPLED}}
     kept = output.with_name(f"{output.name}.answers")
     settings = _settings(llm, model, talks, options, asked)

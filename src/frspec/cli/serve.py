@@ -55,7 +55,9 @@ def serve(model: str, **options: Any) -> None:
     from frspec.server.app import make_app
     from frspec.server.defaults import chosen_sampling
     from frspec.server.run import bind, run
+    from frspec.text.tool_calls import find_format
 
+    find_format(settings.tool_call_parser, None)  # refuses an unknown name before anything is loaded
     settings = replace(settings, default_sampling=chosen_sampling(generation, model, revision))
     place = bind(settings)
     options = with_tuned(model, with_own_draft(model, options), greedy=False)

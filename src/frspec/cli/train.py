@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -43,20 +44,26 @@ def train(model: str, sources: Sequence[str], output: Path, regenerate: bool, **
 
     Kill it whenever you like: the same command goes on where it was and ends with the same head.
     """
+    from frspec import hub
     from frspec.cli.train_display import Display
     from frspec.engine.llm import LLM
+    from frspec.models.config import load_config
     from frspec.text.sources import read_documents
-    from frspec.train.run import Plan, Run
+    from frspec.train.run import Plan, Run, check_output
 
     given = click.get_current_context().get_parameter_source("epochs")
     if options["steps"] is not None and given is not None and given.name == "COMMANDLINE":
         raise click.UsageError("--steps and --epochs exclude each other")
-    read = options.pop("field"), options.pop("skip_bad")
+    field, skip_bad = options.pop("field"), options.pop("skip_bad")
     loading = {name: options.pop(name) for name in ("revision", "dtype", "device")}
     plan = Plan(learning_rate=options.pop("lr"), **options)
+    read = partial(read_documents, list(sources), field, skip_bad)
+    check_output(output)
+    next(read())  # a corpus that is not there, or holds nothing, is refused before the model is loaded
+    plan.vocabulary(load_config(hub.resolve(model, loading["revision"])).vocab_size)
     with Display() as display:
         llm = LLM(model, max_num_seqs=32, **loading)
-        run = Run(llm, model, lambda: read_documents(list(sources), *read), output, plan, display.prepare)
+        run = Run(llm, model, read, output, plan, display.prepare)
         trainer = run.prepare(regenerate)
         display.begin(trainer)
         try:

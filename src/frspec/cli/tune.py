@@ -79,9 +79,9 @@ def tune(
     if draft is None or draft in ("none", "ngram") or ranking is None:
         raise UserError(f"to tune {model} name what drafts and a ranking: --draft HEAD --ranking FILE")
     from frspec.bench.curve import curve
-    from frspec.bench.lineup import own_methods, read_shapes
+    from frspec.bench.lineup import check_drafts, own_methods, read_shapes
     from frspec.bench.peers import Subject
-    from frspec.bench.prompts import read_talks
+    from frspec.bench.prompts import make_talks, read_questions
     from frspec.bench.run import run, write_result
     from frspec.cli.bench import check_places, show
     from frspec.engine.llm import LLM
@@ -90,12 +90,14 @@ def tune(
 
     check_places(output, plot)
     params = SamplingParams(**(asked := take(options, ("max_tokens", "temperature", "seed"))))
-    reading = take(options, ("field", "limit", "skip", "prompt_tokens"))
+    prompt_tokens = options.pop("prompt_tokens")
     drafts, ranked = read_shapes(shapes), Ranking.load(ranking)
     place = {name: options.get(name) for name in PLACE} | {"noisy": not params.greedy}
     named = None if draft_vocab is None else _named(draft_vocab, drafts)
+    check_drafts(model, options["revision"], [draft], named or ["full"], ranked)
+    questions = read_questions(prompts, **take(options, ("field", "limit", "skip")))
     plain = LLM(model, **options)
-    talks = read_talks(plain, prompts, **reading, max_tokens=asked["max_tokens"])
+    talks = make_talks(plain, questions, prompt_tokens, asked["max_tokens"])
     methods = own_methods(plain, [draft], named or _interesting(ranked, plain, drafts), drafts, ranked)
     nobody = Subject(Path(), plain.engine.target.dtype, plain.engine.target.device, (), 0, None)
     found, rounds = run(methods, [], nobody, talks, params, progress=lambda done: show(done, len(talks)))

@@ -25,6 +25,25 @@ from frspec.speculation.vocabulary import DraftVocabulary, Spec, take_part
 from frspec.text.tokenizer import Tokenizer
 
 
+def check_draft(
+    draft: str | Path | None,
+    draft_vocab: Spec,
+    ranking: str | Path | Ranking | None,
+    quantize: str | None,
+    vocab_size: int,
+    tokenizer: Tokenizer | None = None,
+) -> None:
+    """Find out before a target of ``vocab_size`` is loaded, which may take minutes, what ``make_drafter`` will refuse.
+
+    Raises:
+        UserError: when there is nothing of the name ``draft``, or no such vocabulary of the ranking.
+    """
+    if _folder(draft, draft_vocab, ranking, quantize) is not None:
+        fingerprint = tokenizer.fingerprint if tokenizer and (draft_vocab is not None or ranking is not None) else None
+        some = (0,)  # of the ids that are always in, which only the target knows all of
+        DraftVocabulary.build(draft_vocab, _loaded(ranking), some, vocab_size, fingerprint)
+
+
 def make_drafter(
     draft: str | Path | None,
     target: Decoder,
@@ -44,21 +63,10 @@ def make_drafter(
     Raises:
         UserError: when it does not fit the target, or a vocabulary is given to a drafter that has no head.
     """
-    if draft is None or draft in ("none", "ngram"):
-        if quantize is not None:
-            raise UserError(
-                f"draft_quantize={quantize} needs a head or a model that drafts, and draft is {draft or 'none'}"
-            )
-        if draft_vocab is not None or ranking is not None:
-            raise UserError(
-                f"a draft vocabulary needs a drafter with a head, and draft is {draft or 'none'}; "
-                "name an EAGLE head or a draft model, or leave draft_vocab and ranking out"
-            )
+    folder = _folder(draft, draft_vocab, ranking, quantize)
+    if folder is None:
         return NgramDrafter(shape.nodes if shape else TreeShape.nodes) if draft == "ngram" else None
-    folder = shipped.head() if draft == shipped.NAME else hub.resolve(draft)
-    if isinstance(ranking, str | Path):
-        ranking = load_ranking(ranking)
-    draft_vocab, ranking = take_part(draft_vocab, ranking)
+    draft_vocab, ranking = take_part(draft_vocab, _loaded(ranking))
     fingerprint = tokenizer.fingerprint if tokenizer and (draft_vocab is not None or ranking is not None) else None
 
     def head(decoder: Decoder) -> DraftHead:
@@ -85,3 +93,25 @@ def make_drafter(
 def always(target: Decoder, tokenizer: Tokenizer | None) -> Iterable[int]:
     """Ids no draft vocabulary may miss: without them a draft could never reach the end of a turn."""
     return {*target.config.stop_token_ids, *(tokenizer.control_ids() if tokenizer else ())}
+
+
+def _folder(
+    draft: str | Path | None, draft_vocab: Spec, ranking: str | Path | Ranking | None, quantize: str | None
+) -> Path | None:
+    """Where the head or model that drafts lies; None when none does, and then it has no vocabulary."""
+    if draft is not None and draft not in ("none", "ngram"):
+        return shipped.head() if draft == shipped.NAME else hub.resolve(draft)
+    if quantize is not None:
+        raise UserError(
+            f"draft_quantize={quantize} needs a head or a model that drafts, and draft is {draft or 'none'}"
+        )
+    if draft_vocab is not None or ranking is not None:
+        raise UserError(
+            f"a draft vocabulary needs a drafter with a head, and draft is {draft or 'none'}; "
+            "name an EAGLE head or a draft model, or leave draft_vocab and ranking out"
+        )
+    return None
+
+
+def _loaded(ranking: str | Path | Ranking | None) -> Ranking | None:
+    return load_ranking(ranking) if isinstance(ranking, str | Path) else ranking

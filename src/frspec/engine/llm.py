@@ -16,12 +16,13 @@ from typing import Any
 from frspec import hub
 from frspec.engine.budget import Budget, budget_bytes, fitting_length
 from frspec.engine.controlling import make_controller
-from frspec.engine.drafting import make_drafter
+from frspec.engine.drafting import check_draft, make_drafter
 from frspec.engine.engine import Engine
 from frspec.engine.group import Group
 from frspec.engine.progress import follow
 from frspec.errors import UserError
 from frspec.models.checkpoint import load_decoder
+from frspec.models.config import load_config
 from frspec.models.exact import ExactDecoder
 from frspec.ranking.ranking import Ranking
 from frspec.speculation.drafters.base import Drafter
@@ -96,11 +97,13 @@ class LLM:
         shape = tree_shape(num_speculative_tokens, tree_depth, tree_width)
         folder = hub.resolve(model, revision)
         self._tokenizer = None if skip_tokenizer_init else Tokenizer.load(tokenizer or folder)
+        self.config = load_config(folder)
+        self._longest, self._asked_length = self._context(max_model_len), max_model_len
+        if draft is None or isinstance(draft, str | Path):
+            check_draft(draft, draft_vocab, ranking, draft_quantize, self.config.vocab_size, self._tokenizer)
         target = load_decoder(folder, dtype, device, quantize)
         if exact:
             target = ExactDecoder.of(target)
-        self.config = target.config
-        self._longest, self._asked_length = self._context(max_model_len), max_model_len
         kept = max(KEPT_PREFIXES, max_num_seqs) if enable_prefix_caching else 0
         self.engine = Engine(target, None, max_num_seqs, max_num_batched_tokens, kept)
         self._shape = shape

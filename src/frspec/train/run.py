@@ -7,7 +7,7 @@ Beside the output HEAD a run keeps HEAD.training (removed at the end) and HEAD.r
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from hashlib import sha256
 from itertools import islice
@@ -65,10 +65,32 @@ class Plan:
         """Tokens of a step that one worker gets."""
         return self.batch_tokens // self.workers
 
+    def vocabulary(
+        self, vocab_size: int, always: Iterable[int] = (0,), fingerprint: str | None = None
+    ) -> DraftVocabulary:
+        """What the token loss is over. Without the last two, for a look before a model is loaded: some of it."""
+        ranking = None if self.ranking is None else Ranking.load(self.ranking)
+        return DraftVocabulary.build(self.draft_vocab, ranking, always, vocab_size, fingerprint)
+
 
 Read = Callable[[], Documents]
 Report = Callable[[str, int, int], None]
 """Told what is being prepared, how much of it is done, and of how much (0 when unknown)."""
+
+
+def check_output(output: Path) -> None:
+    """Find out before a model is loaded whether a head can be written to ``output``.
+
+    Raises:
+        UserError: when it cannot, or something is there that no run has begun.
+    """
+    if output.exists() and not _state_of(output).exists():
+        raise UserError(f"{output} is already there; choose another name, or delete it")
+    check_place(output, folder=True)
+
+
+def _state_of(output: Path) -> Path:
+    return output.parent / f"{output.name}.training"
 
 
 class Run:
@@ -80,21 +102,19 @@ class Run:
     def __init__(self, llm: LLM, model: str, read: Read, output: Path, plan: Plan, report: Report) -> None:
         self.llm, self.model, self.read, self.output, self.plan, self.report = llm, model, read, output, plan, report
         self.sources: list[str] = []
-        self.folder = output.parent / f"{output.name}.training"
+        self.folder = _state_of(output)
         self.kept = output.parent / f"{output.name}.regenerated"
-        if output.exists() and not self.folder.exists():
-            raise UserError(f"{output} is already there; choose another name, or delete it")
-        check_place(output, folder=True)
+        check_output(output)
 
     def prepare(self, regenerated: bool) -> Trainer:
         """Read the corpus, let the target rewrite it if ``regenerated``, and take up the state of a killed run."""
+        rows, vocabulary = self._rows()
         documents = self.read()
         whole = Corpus.of(self._counted("encoding", encode_documents(self.llm.get_tokenizer(), documents), 0))
         corpus, held_out = whole.split(self.plan.held_out)
         self.sources = [str(file) for file in documents.files]
         context = self.llm.max_model_len
         seq_len = min(self.plan.seq_len or self.plan.part, context)
-        rows, vocabulary = self._rows()
         if regenerated:
             rewrite = Regeneration(self.plan.prompt_tokens, seq_len, self.plan.seed, corpus.digest())
             first: Iterator[Document] = islice(self.read(), len(corpus))
@@ -131,14 +151,8 @@ class Run:
 
     def _rows(self) -> tuple[Tensor, str]:
         """The rows of the LM head that the token loss is over, and what tells them from others."""
-        target, tokenizer, ranking = self.llm.engine.target, self.llm.get_tokenizer(), self.plan.ranking
-        vocabulary = DraftVocabulary.build(
-            self.plan.draft_vocab,
-            None if ranking is None else Ranking.load(ranking),
-            always(target, tokenizer),
-            target.config.vocab_size,
-            tokenizer.fingerprint,
-        )
+        target, tokenizer = self.llm.engine.target, self.llm.get_tokenizer()
+        vocabulary = self.plan.vocabulary(target.config.vocab_size, always(target, tokenizer), tokenizer.fingerprint)
         if vocabulary.full:
             return target.head, "full"
         return vocabulary.rows(
