@@ -29,7 +29,7 @@ test: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
+	OMP_NUM_THREADS=1 PYTHONUTF8=1 $(BIN)/python -m pytest -n 2 --dist worksteal
 
 pipeline: .venv/ready
 	@PATH="$(CURDIR)/$(BIN):$$PATH" recipes/pipeline.sh "$(MODEL)" "$(CORPUS)"
