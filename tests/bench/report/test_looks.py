@@ -12,8 +12,7 @@ from playwright.sync_api import Browser, BrowserContext, Page
 from frspec.bench.report import write
 from tests.bench.report.hostile import hostile_report
 from tests.server.page.conftest import PATIENCE, chromium, watch
-
-CONTRASTS = (Path(__file__).parents[2] / "server" / "page" / "contrasts.js").read_text()
+from tests.server.page.looks import check_looks, is_bright
 
 
 @pytest.fixture(scope="module")
@@ -46,18 +45,9 @@ def test_fits_and_can_be_read(browser: Browser, file: Path, scheme: str, width: 
     complaints = list[str]()
     context = browser.new_context(viewport={"width": width, "height": 740}, color_scheme=scheme, offline=True)  # type: ignore[arg-type]
     page = show(context, file, complaints)
-    bright = page.evaluate("getComputedStyle(document.body).backgroundColor").removeprefix("rgb(").split(",")[0]
-    assert (int(bright) > 128) == (scheme == "light")
+    assert is_bright(page) == (scheme == "light")
     page.evaluate("document.querySelectorAll('details').forEach((each) => { each.open = true; })")
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
-    outside = page.locator("body *:visible:not(.scroll *)").evaluate_all(
-        "(all, width) => all.filter((e) => e.getBoundingClientRect().right > width + 0.5).map((e) => e.outerHTML)",
-        width,
-    )
-    assert not outside
-    contrasts = page.evaluate(CONTRASTS)
-    assert len(contrasts) > 100
-    assert not [(name, ratio) for name, ratio in contrasts if ratio < 4.5]
+    check_looks(page, width, scrolls=".scroll", texts=100)
     for chart in page.locator(".plot > svg").all():
         box = chart.bounding_box()
         assert box is not None

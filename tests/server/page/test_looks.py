@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
 from tests.server.page.conftest import PATIENCE, watch
+from tests.server.page.looks import check_looks, is_bright
 from tests.server.page.mock import Answer, Mock, Pass
 from tests.server.page.person import ask, converse
 
 LONG = Pass("own", ("a" * 300, " and", " so", " on"), tuple((depth, f" wrong{depth}") for depth in range(4)))
-
-CONTRASTS = Path(__file__).with_name("contrasts.js").read_text()
 
 
 def talk(page: Page, mock: Mock) -> None:
@@ -36,23 +33,13 @@ def test_fits_and_can_be_read(browser: Browser, mock: Mock, scheme: str, width: 
     context.set_default_timeout(PATIENCE)
     page = context.new_page()
     page.goto(mock.url)
-    background = "getComputedStyle(document.body).backgroundColor"
-    bright = int(page.evaluate(background).removeprefix("rgb(").split(",")[0]) > 128
-    assert bright == (scheme == "light")
+    assert is_bright(page) == (scheme == "light")
     for state in ("empty", "conversation", "panel"):
         if state == "conversation":
             talk(page, mock)
         if state == "panel" and width < 960:
             page.get_by_role("button", name="Speculation and sampling").click()
-        assert page.evaluate("document.documentElement.scrollWidth") <= width
-        wide = page.locator("body *:visible:not(#tree *)").evaluate_all(
-            "(all, width) => all.filter((e) => e.getBoundingClientRect().right > width + 0.5).map((e) => e.outerHTML)",
-            width,
-        )
-        assert not wide
-        contrasts = page.evaluate(CONTRASTS)
-        assert len(contrasts) > 5
-        assert not [(name, ratio) for name, ratio in contrasts if ratio < 4.5]
+        check_looks(page, width, scrolls="#tree", texts=5)
     page.locator("#tree").scroll_into_view_if_needed()
     if width == 360:
         assert page.locator("#tree").evaluate("tree => tree.scrollWidth > tree.clientWidth")
