@@ -6,7 +6,7 @@ from pathlib import Path
 import frspec
 
 FLOORS = {
-    "errors": 0, "types": 0, "artifacts": 0, "hub": 0, "shipped": 0, "clock": 0, "machine": 0, "kept": 0,
+    "errors": 0, "types": 0, "artifacts": 0, "hub": 0, "shipped": 0, "clock": 0, "machine": 0, "kept": 0, "keys": 0,
     "text": 1,
     "ranking": 2,
     "models": 3,

@@ -16,11 +16,11 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from frspec.artifacts import atomic_path
+from frspec.keys import Keys
 from frspec.models import Decoder, ModelConfig
 from frspec.models.checkpoint import EMBEDDING, NORM, decoder_shapes, make_block, make_rope
 from frspec.models.config import read_decoder
 from frspec.models.families import Variant
-from frspec.models.keys import Keys
 from frspec.models.layers.norm import RMSNorm
 from frspec.models.precision import Precision
 

@@ -13,11 +13,11 @@ import torch
 from torch import Tensor
 
 from frspec.errors import UserError
+from frspec.keys import Keys
 from frspec.models.checkpoint import DTYPES, EMBEDDING, HEAD, NORM, decoder_shapes, make_block, make_rope
 from frspec.models.config import ModelConfig, read_decoder
 from frspec.models.decoder import Decoder
 from frspec.models.families import FAMILIES
-from frspec.models.keys import Keys
 from frspec.models.layers.norm import RMSNorm
 from frspec.models.precision import Precision, pick_precision
 

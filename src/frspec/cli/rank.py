@@ -135,13 +135,15 @@ def _check_overwritten(output: Path, found: Sources) -> None:
 
 def make_view(tokenizer: Tokenizer, roles: tuple[str, ...], chat_template: bool) -> View | None:
     """Which parts of conversations ``--only`` and ``--chat-template`` mean."""
-    from frspec.text.views import Rendered, Spoken
+    if not (chat_template or roles):
+        return None
+    from frspec.text.views import Rendered, Spoken  # with Jinja, which counting texts does not need
 
     if chat_template and {*roles} - {"assistant"}:
         raise click.UsageError("--chat-template tells only the assistant's words apart; ask for --only assistant")
     if chat_template:
         return Rendered(tokenizer, answers=bool(roles))
-    return Spoken(roles) if roles else None
+    return Spoken(roles)
 
 
 def _say(output: Path, counts: Counts, ranking: Ranking, seconds: float) -> None:

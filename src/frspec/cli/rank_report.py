@@ -128,7 +128,7 @@ def _tokenizer(ranking: Ranking, name: str | None, revision: str | None) -> Toke
 def stop_ids(name: str, revision: str | None) -> set[int]:
     """The end-of-sequence ids in the checkpoint's config.json and generation_config.json, as far as it has them."""
     from frspec import hub
-    from frspec.models.keys import Keys, read_object
+    from frspec.keys import Keys, read_object
 
     if name != shipped.NAME and Path(name).expanduser().is_file():
         return set()

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from frspec.errors import UserError
+from frspec.keys import Keys, read_object
 from frspec.models.families import FAMILIES, Variant
 from frspec.models.harmless import HARMLESS
-from frspec.models.keys import Keys, read_object
 from frspec.models.rotary import RopeConfig, reach, read_rope
 
 

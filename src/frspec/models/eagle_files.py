@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from frspec.errors import UserError
+from frspec.keys import Keys, read_object
 from frspec.models.checkpoint import check_names
 from frspec.models.config import ModelConfig, read_decoder
 from frspec.models.families import Variant
 from frspec.models.harmless import HARMLESS
-from frspec.models.keys import Keys, read_object
 from frspec.models.weights import Weights
 
 IGNORED = {"embed_tokens.weight"}

@@ -14,7 +14,7 @@ from math import ceil, floor, log, pi
 import torch
 from torch import Tensor
 
-from frspec.models.keys import Keys
+from frspec.keys import Keys
 
 
 @dataclass(frozen=True)

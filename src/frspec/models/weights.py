@@ -19,7 +19,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from frspec.errors import UserError
-from frspec.models.keys import read_object
+from frspec.keys import read_object
 
 SINGLE = ("model.safetensors", "pytorch_model.bin")
 INDEXED = ("model.safetensors.index.json", "pytorch_model.bin.index.json")

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from frspec.artifacts import atomic_path
 from frspec.errors import UserError
-from frspec.models.keys import read_object
+from frspec.keys import read_object
 from frspec.models.weights import save_tensors
 
 MOMENTS = ("step", "exp_avg", "exp_avg_sq")

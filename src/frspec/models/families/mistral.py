@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from frspec.keys import Keys
 from frspec.models.families.variant import Variant, window_in_use
-from frspec.models.keys import Keys
 
 
 def read(keys: Keys) -> Variant:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from frspec.keys import Keys
 from frspec.models.families.qwen2 import read_window
 from frspec.models.families.variant import Variant
-from frspec.models.keys import Keys
 
 
 def read(keys: Keys) -> Variant:

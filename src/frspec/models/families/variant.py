@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from frspec.models.keys import Keys
+from frspec.keys import Keys
 
 
 @dataclass(frozen=True)
