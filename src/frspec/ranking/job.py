@@ -24,6 +24,7 @@ from frspec.text.shards import Shard, split
 from frspec.text.tokenizer import Tokenizer
 
 AHEAD = 2  # blocks per process that are handed out before they are needed
+FEW = 1 << 20  # bytes, packed or not, that are counted before processes of their own would have been started
 SHARED = 6  # processes that one reading thread keeps busy with .xz, the slowest to unpack
 
 Report = Callable[[Counts, int, int], None]
@@ -32,7 +33,8 @@ Report = Callable[[Counts, int, int], None]
 
 @dataclass(frozen=True)
 class Plan:
-    """``share``: (i, n) counts the i-th of n parts of the work. ``on``: "ray" or "ray:ADDRESS"; this machine otherwise.
+    """``workers``: processes; left out, as many as there are cores where there is enough to count.
+    ``share``: (i, n) counts the i-th of n parts of the work. ``on``: "ray" or "ray:ADDRESS"; this machine otherwise.
     ``journal``: a file to go on from after an interruption."""
 
     workers: int | None = None
@@ -59,8 +61,9 @@ def count_sources(
     shards = split(sources)
     if plan.share is not None:
         shards = share_of(shards, *plan.share)
-    identity = Identity.of(tokenizer, sources.reading, plan.share)
-    journal = None if plan.journal is None else Journal(plan.journal, identity)
+    journal = None
+    if plan.journal is not None:
+        journal = Journal(plan.journal, Identity.of(tokenizer, sources.reading, plan.share))
     with keeping(shards, journal, tokenizer.vocab_size) as ledger:
         for name, _ in sources.groups if sources.reading.by is None else ():
             ledger.progress.counts.part(name)  # in the order that they were named
@@ -102,7 +105,8 @@ def share_of(shards: Sequence[Shard], i: int, n: int) -> list[Shard]:
 
 def _steps(tokenizer: Tokenizer, reading: Reading, plan: Plan, todo: Sequence[Todo]) -> Generator[Step]:
     if plan.on is None:
-        return _here(tokenizer, reading, todo, plan.workers or os.cpu_count() or 1)
+        few = sum(item.shard.size for item in todo) < FEW
+        return _here(tokenizer, reading, todo, plan.workers or (1 if few else os.cpu_count() or 1))
     from frspec.ranking.on_ray import count_on_ray
 
     return count_on_ray(tokenizer, reading, todo, plan.on, plan.workers)

@@ -57,25 +57,23 @@ def count_block(tally: Tally, block: Block, reading: Reading) -> Tallied:
 class Pool:
     """``workers`` processes that count blocks; with 1 this process does it, when the result is asked for.
 
-    Made before any thread is started: a forked process has the tokenizer without loading it again, and nothing else
-    may be going on at that moment. ``submit`` gives a function that waits for the block's counts and may raise
+    Made before any thread is started: a forked process has the tally as it stands here, and nothing else may be going
+    on at that moment. ``submit`` gives a function that waits for the block's counts and may raise
     ``UserError``.
     """
 
     def __init__(self, tokenizer: Tokenizer, reading: Reading, workers: int) -> None:
         self._reading = reading
-        self._tally = Tally(tokenizer) if workers == 1 else None
+        self._tally = Tally(tokenizer)
         self._processes: ProcessPoolExecutor | None = None
         if workers > 1:
-            Tally(tokenizer)  # what it had to find out is kept, and forked processes begin with it: half the time
             context = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
-            self._processes = ProcessPoolExecutor(workers, context, _start, (tokenizer, reading))
+            self._processes = ProcessPoolExecutor(workers, context, _start, (self._tally, reading))
             self._processes.submit(_nothing).result()
 
     def submit(self, block: Block) -> Callable[[], Tallied]:
         """Have ``block`` counted."""
         if self._processes is None:
-            assert self._tally is not None
             tally = self._tally
             return lambda: count_block(tally, block, self._reading)
         future: Future[Tallied] = self._processes.submit(_count_here, block)
@@ -122,13 +120,13 @@ def in_order(pool: Pool, items: Iterator[tuple[K, Block | None]], ahead: int) ->
 _here: tuple[Tally, Reading] | None = None  # of a counting process
 
 
-def _start(tokenizer: Tokenizer, reading: Reading) -> None:
+def _start(tally: Tally, reading: Reading) -> None:
     global _here
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     parent = multiprocessing.parent_process()
     assert parent is not None
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
-    _here = Tally(tokenizer), reading
+    _here = tally, reading
 
 
 def _end_with(parent: BaseProcess) -> None:

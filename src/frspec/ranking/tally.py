@@ -35,6 +35,9 @@ class Tally:
         with contextlib.suppress(UntranslatableError):
             self._words = Words(tokenizer)
 
+    def __reduce__(self) -> tuple[type[Tally], tuple[Tokenizer]]:
+        return Tally, (self._tokenizer,)  # a process that is not forked makes its own
+
     def count(self, pieces: Iterable[Piece]) -> tuple[Ids, Ids]:
         """The ids that occur in ``pieces``, ascending, and how often; both int64 [N].
 
