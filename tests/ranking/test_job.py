@@ -12,7 +12,7 @@ from tokenizers import Tokenizer as Backend
 
 from frspec.errors import UserError
 from frspec.ranking import job, pool
-from frspec.ranking.counts import Counts
+from frspec.ranking.counts import Counts, Part, Sparse, Tallied
 from frspec.ranking.job import Plan, count_sources, share_of
 from frspec.ranking.made import ranking_of
 from frspec.ranking.reader import Todo
@@ -126,6 +126,41 @@ def test_progress_and_order_of_files(letters: Tokenizer, tmp_path: Path) -> None
     assert (ranking.ids == other.ids).all()
     assert (ranking.counts == other.counts).all()
     assert ranking.ids.tolist() == [0, 1, 2, 3, 4, 5, 6]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_many_small_files(letters: Tokenizer, tmp_path: Path, workers: int) -> None:
+    """Several are handed over at once, and a bad one among them takes no other along."""
+    expected = collections.Counter[str]()
+    for number in range(100):
+        text = "abcd"[number % 4] * (number + 1)
+        expected.update(text)
+        (tmp_path / f"{number}.txt").write_text(text)
+    (tmp_path / "bad.txt").write_text("a\0")
+    counts = count_sources(letters, find_sources([tmp_path], Reading(skip_bad=True)), Plan(workers))
+    assert {"abcd"[id]: times for id, times in enumerate(counts.by_id[:4].tolist())} == expected
+    assert (counts.documents, counts.skipped) == (100, 1)
+    journal = tmp_path.parent / f"{workers}.journal"
+    with pytest.raises(UserError, match=r"bad\.txt is a binary file"):
+        count_sources(letters, find_sources([tmp_path]), Plan(workers, journal=journal))
+    (tmp_path / "bad.txt").unlink()
+    positions: list[int] = []
+    whole = count_sources(
+        letters, find_sources([tmp_path]), Plan(workers, journal=journal), lambda *at: positions.append(at[1])
+    )
+    assert {"abcd"[id]: times for id, times in enumerate(whole.by_id[:4].tolist())} == expected
+    assert positions[-1] == sum(expected.values())
+
+
+def test_tokens_are_the_sum_of_what_was_added(letters: Tokenizer) -> None:
+    """They are kept, and asked for ten times a second."""
+    counts = Counts(letters.vocab_size)
+    counts.parts["kept"] = Part(np.array([3, 0, 0, 4, 0, 0, 0]))
+    for times in ([1, 2], [5, 7]):
+        sparse = Sparse(np.array([0, 6]), np.array(times), 1, 9)
+        counts.add(Tallied({"kept": sparse, "new": sparse}))
+        assert counts.tokens == int(counts.by_id.sum())
+    assert [part.tokens for part in counts.parts.values()] == [22, 15]
 
 
 def test_provenance(letters: Tokenizer, tmp_path: Path) -> None:

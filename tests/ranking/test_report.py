@@ -12,7 +12,7 @@ import pytest
 
 from frspec.errors import UserError
 from frspec.ranking import report, runs
-from frspec.ranking.counts import Counts
+from frspec.ranking.counts import Counts, Part
 from frspec.ranking.figures import Report
 from frspec.ranking.job import Plan, count_sources
 from frspec.ranking.ranking import Ranking
@@ -131,9 +131,8 @@ def test_real_text(data: Path) -> None:
 
 def measure_texts(ranking: Ranking, tokenizer: Tokenizer, texts: list[str]) -> Report:
     counts, pieces = Counts(tokenizer.vocab_size), library(tokenizer, texts)
-    part = counts.part("")
-    part.by_id += np.bincount(flat(pieces), minlength=tokenizer.vocab_size)
-    part.documents, part.characters = len(texts), sum(map(len, texts))
+    by_id = np.bincount(flat(pieces), minlength=tokenizer.vocab_size)
+    counts.parts[""] = Part(by_id, len(texts), sum(map(len, texts)))
     sample = runs.Sample(np.array(flat(pieces)), np.cumsum([len(piece) for piece in pieces]))
     question = ask(ranking, tokenizer.vocab_size, (), None, 5)
     return Reporter(ranking, tokenizer, {3}, question).report(counts, {"": sample}, {})

@@ -18,16 +18,23 @@ MOST = 1000  # parts, of one or two megabytes each
 
 @dataclass
 class Part:
-    """``by_id`` int64 [V]: how often each id occurred; ``documents`` and ``characters`` of the same texts."""
+    """``by_id`` int64 [V]: how often each id occurred; ``documents`` and ``characters`` of the same texts; ``tokens``:
+    the sum of ``by_id``, kept because whoever waits asks for it all the time."""
 
     by_id: Ids
     documents: int = 0
     characters: int = 0
+    tokens: int = field(init=False)
 
-    @property
-    def tokens(self) -> int:
-        """How many tokens have been counted."""
-        return int(self.by_id.sum())
+    def __post_init__(self) -> None:
+        self.tokens = int(self.by_id.sum())
+
+    def add(self, sparse: Sparse) -> None:
+        """Add what was counted elsewhere."""
+        self.by_id[sparse.ids] += sparse.times
+        self.documents += sparse.documents
+        self.characters += sparse.characters
+        self.tokens += int(sparse.times.sum())
 
 
 @dataclass(frozen=True)
@@ -73,10 +80,7 @@ class Counts:
     def add(self, tallied: Tallied) -> None:
         """Add what was counted elsewhere; the order in which that happens makes no difference."""
         for name, sparse in tallied.parts.items():
-            part = self.part(name)
-            part.by_id[sparse.ids] += sparse.times
-            part.documents += sparse.documents
-            part.characters += sparse.characters
+            self.part(name).add(sparse)
         self.skipped += len(tallied.bad)
 
     def tallied(self, bad: Iterable[str] = ()) -> Tallied:

@@ -120,7 +120,7 @@ def _here(tokenizer: Tokenizer, reading: Reading, todo: Sequence[Todo], workers:
         counting(tokenizer, reading, workers) as pool,
         read_ahead(todo, reading, Cutter(tokenizer).cut, threads) as found,
     ):
-        for read, tallied in in_order(pool, ((read, read.block) for read in found), ahead):
+        for read, tallied in in_order(pool, ([(read, read.block) for read in group] for group in found), ahead):
             if tallied is None:
                 yield Step(read.index, Tallied({}, (read.flaw,) if read.flaw else ()), None)
             else:

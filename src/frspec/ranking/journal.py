@@ -90,8 +90,8 @@ class Journal:
             raise self._refusal(f"is damaged ({error!r})") from error
         return progress
 
-    def save(self, progress: Progress, shards: Sequence[Shard]) -> None:
-        """Write it in place of what was there.
+    def save(self, progress: Progress, files: Mapping[str, str]) -> None:
+        """Write it in place of what was there; ``files``: the stamps of those begun, by key.
 
         Raises:
             UserError: when it cannot be written; what was there stays.
@@ -99,13 +99,12 @@ class Journal:
         from safetensors.numpy import save
 
         parts = list(progress.counts.parts.items())
-        begun = progress.done | set(progress.marks)
         about = {
             "schema": SCHEMA,
             "program": _program(),
             "identity": self._identity.facts,
             "skip_bad": self._identity.skip_bad,
-            "files": {shard.file.key: shard.file.stamp for shard in shards if shard_key(shard) in begun},
+            "files": dict(files),
             "done": sorted(progress.done),
             "marks": {key: [mark.position, mark.line, mark.characters] for key, mark in progress.marks.items()},
             "skipped": progress.counts.skipped,

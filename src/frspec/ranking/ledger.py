@@ -80,7 +80,9 @@ class Ledger:
         """Write the journal, where there is one and something to keep; not with a step that Ctrl-C left half taken."""
         start = time.monotonic()
         if self._journal is not None and self._whole and self.progress.counts.tokens:
-            self._journal.save(self.progress, self.shards)
+            begun = self.progress.done | set(self.progress.marks)
+            files = (shard.file for key, shard in zip(self._keys, self.shards, strict=True) if key in begun)
+            self._journal.save(self.progress, {file.key: file.stamp for file in files})
         self._saved = time.monotonic()
         self._pause = SAVED * max(1.0, (self._saved - start) / WRITING)
 

@@ -11,7 +11,7 @@ import signal
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -71,12 +71,12 @@ class Pool:
             self._processes = ProcessPoolExecutor(workers, context, _start, (self._tally, reading))
             self._processes.submit(_nothing).result()
 
-    def submit(self, block: Block) -> Callable[[], Tallied]:
-        """Have ``block`` counted."""
+    def submit(self, blocks: Sequence[Block | None]) -> Callable[[], Iterable[Tallied | None]]:
+        """Have each of ``blocks`` counted, None for None, in one process."""
         if self._processes is None:
             tally = self._tally
-            return lambda: count_block(tally, block, self._reading)
-        future: Future[Tallied] = self._processes.submit(_count_here, block)
+            return lambda: (_counted(tally, block, self._reading) for block in blocks)
+        future: Future[list[Tallied | None]] = self._processes.submit(_count_here, blocks)
         return future.result
 
     def close(self) -> None:
@@ -105,16 +105,22 @@ def counting(tokenizer: Tokenizer, reading: Reading, workers: int) -> Iterator[P
             os.environ[PARALLEL] = before
 
 
-def in_order(pool: Pool, items: Iterator[tuple[K, Block | None]], ahead: int) -> Iterator[tuple[K, Tallied | None]]:
-    """Each item with its block's counts (None for None), in order, ``ahead`` blocks being counted meanwhile."""
-    waiting: deque[tuple[K, Callable[[], Tallied] | None]] = deque()
-    for key, block in items:
-        waiting.append((key, None if block is None else pool.submit(block)))
+def in_order(
+    pool: Pool, groups: Iterable[Sequence[tuple[K, Block | None]]], ahead: int
+) -> Iterator[tuple[K, Tallied | None]]:
+    """Each item with its block's counts (None for None), in order, ``ahead`` groups being counted meanwhile."""
+    waiting: deque[tuple[list[K], Callable[[], Iterable[Tallied | None]]]] = deque()
+
+    def first() -> Iterator[tuple[K, Tallied | None]]:
+        keys, wait = waiting.popleft()
+        return zip(keys, wait(), strict=True)
+
+    for group in groups:
+        waiting.append(([key for key, _ in group], pool.submit([block for _, block in group])))
         if len(waiting) > ahead:
-            first, wait = waiting.popleft()
-            yield first, wait and wait()
-    for key, wait in waiting:
-        yield key, wait and wait()
+            yield from first()
+    while waiting:
+        yield from first()
 
 
 _here: tuple[Tally, Reading] | None = None  # of a counting process
@@ -139,6 +145,10 @@ def _nothing() -> None:
     """What a process does to show that it is there."""
 
 
-def _count_here(block: Block) -> Tallied:
+def _count_here(blocks: Sequence[Block | None]) -> list[Tallied | None]:
     assert _here is not None
-    return count_block(_here[0], block, _here[1])
+    return [_counted(_here[0], block, _here[1]) for block in blocks]
+
+
+def _counted(tally: Tally, block: Block | None, reading: Reading) -> Tallied | None:
+    return None if block is None else count_block(tally, block, reading)

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from queue import Empty, Full, Queue
 
 from frspec.errors import UserError
@@ -18,12 +19,14 @@ from frspec.text.reading import Reading
 from frspec.text.remote import Unreachable
 from frspec.text.shards import Shard
 
-AHEAD = 4  # blocks per thread
+AHEAD = 4  # groups of blocks per thread
+TOGETHER = 32  # small blocks and ends of shards in a group: to hand over one takes as long as to count it,
+SMALL = 1 << 16  # or fewer that have so many bytes
 PAUSE = 0.1  # seconds after which a thread looks whether it is still wanted
 LEAVE = 3.0  # seconds to wait for one that is no longer; a place that does not answer may hold it for minutes
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Todo:
     """A shard that is not finished, and where to go on in it."""
 
@@ -42,16 +45,16 @@ class Read:
 
 
 @contextmanager
-def read_ahead(todo: Sequence[Todo], reading: Reading, cut: Cut, threads: int) -> Iterator[Iterable[Read]]:
-    """The blocks of every shard, each shard's in order.
+def read_ahead(todo: Sequence[Todo], reading: Reading, cut: Cut, threads: int) -> Iterator[Iterable[list[Read]]]:
+    """The blocks of every shard, each shard's in order; small ones several at once.
 
     Raises while iterating:
         UserError: when a file cannot be read, unless ``reading.skip_bad``; always for a place that does not answer.
     """
-    ready: Queue[Read | BaseException | None] = Queue(threads * AHEAD)
+    ready: Queue[list[Read] | BaseException | None] = Queue(threads * AHEAD)
     stop, rest, lock = threading.Event(), iter(todo), threading.Lock()
 
-    def put(item: Read | BaseException | None) -> bool:
+    def put(item: list[Read] | BaseException | None) -> bool:
         while not stop.is_set():
             try:
                 ready.put(item, timeout=PAUSE)
@@ -60,20 +63,31 @@ def read_ahead(todo: Sequence[Todo], reading: Reading, cut: Cut, threads: int) -
             return True
         return False
 
-    def work() -> None:
-        try:
-            while True:
-                with lock:
-                    task = next(rest, None)
-                if task is None:
-                    break
-                if not all(put(item) for item in _read(task, reading, cut)):
-                    return
-            put(None)
-        except BaseException as error:  # whatever it is, whoever waits for blocks must hear of it
-            put(error)
+    def tasks() -> Iterator[Todo]:
+        while True:
+            with lock:
+                task = next(rest, None)
+            if task is None:
+                return
+            yield task
 
-    def items() -> Iterator[Read]:
+    def work() -> None:
+        group, size = list[Read](), 0
+        end: BaseException | None = None
+        try:
+            for read in chain.from_iterable(_read(task, reading, cut) for task in tasks()):
+                group.append(read)
+                size += read.block.size if read.block else 0
+                if size >= SMALL or len(group) >= TOGETHER:
+                    if not put(group):
+                        return
+                    group, size = [], 0
+        except BaseException as error:  # whatever it is, whoever waits for blocks must hear of it
+            end = error
+        put(group)
+        put(end)
+
+    def items() -> Iterator[list[Read]]:
         running = threads
         while running:
             try:

@@ -78,7 +78,8 @@ class Tally:
                     if left >= BATCH:
                         yield self._whole(batch), 1
                         batch, left = [], 0
-        yield self._whole(batch), 1
+        if batch:
+            yield self._whole(batch), 1
         if self._words is not None:
             yield self._words.take()
 

@@ -54,3 +54,8 @@ class Block:
     def name(self) -> str:
         """The file's name."""
         return self.file.name
+
+    @property
+    def size(self) -> int:
+        """Bytes or characters of its content."""
+        return sum(map(len, self.content)) if isinstance(self.content, list) else len(self.content)

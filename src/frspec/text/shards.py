@@ -17,7 +17,7 @@ JSON_LINES = {".jsonl", ".ndjson", ".json"}
 SIZE = 256 << 20
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Shard:
     """A file, or a part of a large one, that counts for ``part``.
 
