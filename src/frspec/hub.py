@@ -7,6 +7,7 @@ repository's files are of use. Does not know: what is in the files.
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from collections.abc import Sequence
 from fnmatch import fnmatch
@@ -33,7 +34,9 @@ def resolve(model: str | Path, revision: str | None = None, patterns: Sequence[s
         if revision is not None:
             raise UserError(f"--revision {revision} goes with a hub id, but {model} comes with frspec; leave it out")
         return shipped.target()
-    folder = Path(model).expanduser()
+    if model == "":
+        raise UserError("a model or tokenizer without a name (an empty shell variable?); write . for this folder")
+    folder = local(model)
     if folder.is_dir():
         if revision is not None:
             raise UserError(f"--revision {revision} goes with a hub id, but {model} is a local folder; leave it out")
@@ -44,6 +47,11 @@ def resolve(model: str | Path, revision: str | None = None, patterns: Sequence[s
     if name.count("/") != 1 or name.startswith((".", "/", "~")):
         raise UserError(f"no folder {model}; give a checkpoint folder or a hub id such as meta-llama/Llama-3.2-1B")
     return _snapshot(name, revision, patterns)
+
+
+def local(name: str | Path) -> Path:
+    """``name`` as a path, with ``~`` and ``~user`` for home folders; where there is no such user it stays as it is."""
+    return Path(os.path.expanduser(name))  # noqa: PTH111 - Path.expanduser gives up with a RuntimeError
 
 
 def files_to_fetch(listing: Sequence[str], patterns: Sequence[str]) -> list[str]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from frspec.bench.plots import KINDS, check_plot, curve, draw, profile, roofline, speed, subset
+from frspec.bench.plots import KINDS, check_plot, curve, draw, grid, profile, roofline, speed, subset
 from frspec.errors import UserError
 
 TASKS = ("qa", "math_reasoning", "summarization")
@@ -54,6 +54,26 @@ def test_every_kind_of_one_and_of_several_results(kind: str, tmp_path: Path) -> 
         for one in results:
             assert any(f"my-model, temperature {one['temperature']:g}, 9 prompts" in text for text in written)
         assert any("A processor, 2 threads" in text for text in written)
+
+
+def test_a_grid_invents_no_ratio() -> None:
+    """A ratio without two samples in one mode of the memory, and the speed of single tokens, are figures that do not
+    exist."""
+    one = result()
+    full, quarter, share = one["methods"][2:]
+    full |= {"ratio_to_plain": None}
+    quarter |= {"ratio_to_plain": 0.9}
+    share |= {"ratio_to_plain": None, "tokens_per_second": None}
+    (axes, *_) = grid.draw([one]).axes
+    assert [text.get_text() for text in axes.texts] == [
+        "–\n60 tok/s, 3.00",
+        "0.90 ×\n59 tok/s, 2.75",
+        "–\n– tok/s, 2.50",
+    ]
+    assert axes.images[0].get_array().mask.tolist() == [[True], [False], [True]]
+    assert [patch.get_y() for patch in axes.patches] == [0.5]  # the framed one is the quarter
+    quarter |= {"ratio_to_plain": None}
+    assert not grid.draw([one]).axes[0].patches
 
 
 def bars(panel: Any, axis: Any) -> dict[str, float]:

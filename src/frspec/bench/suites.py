@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from frspec import hub
 from frspec.errors import UserError
 from frspec.text.bad import Bad
 from frspec.text.blocks import blocks
@@ -97,9 +98,9 @@ def _read(name: str, file: Path) -> Iterator[Question]:
 
 def _files(name: str, suite: Suite, given: str) -> list[Path]:
     if given:
-        place = Path(given).expanduser()
+        place = hub.local(given)
     elif os.environ.get(DATA):
-        place = Path(os.environ[DATA]).expanduser() / suite.folder
+        place = hub.local(os.environ[DATA]) / suite.folder
     else:
         raise UserError(f"{name} needs its questions: give {name}=PATH, or name the folder of suites in ${DATA}")
     if place.is_file():

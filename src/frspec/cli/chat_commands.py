@@ -5,8 +5,7 @@ Knows: the session, how to print. Does not know: models, input.
 
 from __future__ import annotations
 
-from pathlib import Path
-
+from frspec import hub
 from frspec.cli.chat_session import Session
 from frspec.cli.conversations import save_conversation
 from frspec.cli.figures import accepted_shares, plural, time_shares
@@ -45,7 +44,7 @@ def run_command(line: str, session: Session, notices: Notices) -> bool:
             session.reset()
             notices.say("a new conversation")
         case "/save":
-            path = Path(argument.strip()).expanduser()
+            path = hub.local(argument.strip())
             save_conversation(session.messages, path)
             notices.say(f"saved {plural(len(session.messages), 'message')} in {path}")
         case "/stats":

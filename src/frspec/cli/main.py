@@ -90,6 +90,12 @@ def main() -> NoReturn:
         code = 130
     except BrokenPipeError:  # whoever read our output has had enough
         code = _give_up_stdout()
+    except PermissionError as error:
+        if error.filename is None:
+            raise
+        line = _one_line(f"{error.filename}: {error.strerror}; ask for access, or name another place")
+        print(f"frspec: {line}", file=sys.stderr)
+        code = 1
     except OSError as error:
         if error.errno != errno.ENOSPC:
             raise

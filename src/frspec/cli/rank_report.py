@@ -130,7 +130,7 @@ def stop_ids(name: str, revision: str | None) -> set[int]:
     from frspec import hub
     from frspec.keys import Keys, read_object
 
-    if name != shipped.NAME and Path(name).expanduser().is_file():
+    if name != shipped.NAME and hub.local(name).is_file():
         return set()
     folder = hub.resolve(name, revision, hub.TOKENIZER_FILES)
     files = [folder / "config.json", folder / "generation_config.json"]

@@ -16,6 +16,8 @@ from frspec.ranking.figures import Report
 
 PIPE_WIDTH = 140
 """Where there is no terminal to fit."""
+NARROW = 100
+"""Columns below which the gaps shrink, so that no number has to be broken."""
 NAMED = 10
 """Tokens that are named of those a vocabulary misses; the page and the JSON have more."""
 
@@ -106,7 +108,7 @@ def _bare(share: float) -> str:
 
 
 def _table(console: Console, title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    table = Table(box=None, padding=(0, 2), pad_edge=False)
+    table = Table(box=None, padding=(0, 1 if console.width < NARROW else 2), pad_edge=False)
     for place, column in enumerate(columns):
         table.add_column(column, justify="right" if place else "left", overflow="fold")
     for row in rows:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from frspec import shipped
+from frspec import hub, shipped
 from frspec.cli.options import draft_options, model_options, take, tree_options, with_own_draft, with_tuned
 from frspec.cli.serve_config import PREFIX, SOURCES, config_option
 from frspec.cli.serve_options import limit_options, listening_options, serving_options
@@ -92,7 +92,7 @@ def _settings(model: str, options: dict[str, Any]) -> Settings:
 
 def _name(model: str) -> str:
     """A hub id as it is; of a folder its name, since where it lies is nobody's business."""
-    path = Path(model).expanduser()
+    path = hub.local(model)
     return path.resolve().name if model != shipped.NAME and path.is_dir() else model
 
 

@@ -18,6 +18,8 @@ SIZES = (8192, 32768)
 """Prefixes of the whole that are looked at from each part."""
 MOST = 0.99
 NAMED = 12
+NARROW = 80
+"""Columns below which the table of parts has small gaps."""
 
 
 @click.command()
@@ -96,11 +98,11 @@ def _print(file: str, about: dict[str, Any]) -> None:
     console.print(facts)
     if not about["counts"]:
         order = "its order is known" if about["ordered"] else "its ids stand by number, not by frequency"
-        console.print(f"An id list: {order}, but no counts, so there is no coverage to show.")
+        console.print(f"An id list: {order}, and it has no counts, so there is no coverage to show.")
         return
     if "parts" in about:
         console.print()
-        console.print(_table(about["parts"], about["weights"] is not None))
+        console.print(_table(about["parts"], about["weights"] is not None, console.width < NARROW))
     for first, second, rows in (("size", "share", about["coverage"]), ("share", "size", about["covering"])):
         table = Table(first, second, box=None, padding=(0, 2))
         for row in rows:
@@ -109,12 +111,13 @@ def _print(file: str, about: dict[str, Any]) -> None:
         console.print(table)
 
 
-def _table(parts: list[dict[str, Any]], weighed: bool) -> Table:
-    """A line a part; a dash where nothing is known."""
+def _table(parts: list[dict[str, Any]], weighed: bool, narrow: bool) -> Table:
+    """A line a part; a dash where nothing is known. Names are broken before they vanish."""
     from rich.table import Table
 
     sizes = next(([entry["size"] for entry in row["covered"]] for row in parts if row["covered"]), [])
-    table = Table("part", box=None, padding=(0, 1))
+    table = Table(box=None, padding=(0, 1), pad_edge=not narrow, collapse_padding=narrow)
+    table.add_column("part", min_width=len("part"), overflow="fold")
     found = ("weight" if weighed else "share", f"ids for\n{100 * MOST:g} %", *(f"in first\n{size:,}" for size in sizes))
     for name in ("tokens", "documents", *found):
         table.add_column(name, justify="right", no_wrap=True)

@@ -21,7 +21,7 @@ from frspec.ranking.mixture import backoff, mixture, normalised
 from frspec.text.tokenizer import Tokenizer
 
 Ids = npt.NDArray[np.int64]
-OF_ALL = ("documents", "characters", "tokens", "skipped", "parts", "merged")
+OF_ALL = ("files", "documents", "characters", "tokens", "skipped", "parts", "merged")
 """Facts of a provenance that are not those of a part."""
 
 

@@ -112,11 +112,19 @@ def take_part(spec: Spec, ranking: Ranking | None) -> tuple[Spec, Ranking | None
     return size.amount, ranking.part(size.part)
 
 
+def _named(spec: str) -> Ranking:
+    try:
+        return Ranking.load(spec)
+    except UserError as error:
+        what = "no number of ids, no share such as 0.5, not full, and no list of ids"
+        raise UserError(f"draft_vocab={spec} is {what}: {error}") from error
+
+
 def _parse(spec: Spec, ranking: Ranking | None) -> tuple[int | float | str | None, Ranking | None]:
     spec, ranking = take_part(spec, ranking)
     if isinstance(spec, str) and spec != "full":
         size = Size.parse(spec)
-        spec = Ranking.load(spec) if size is None else size.amount
+        spec = _named(spec) if size is None else size.amount
     if isinstance(spec, Path):
         spec = Ranking.load(spec)
     if isinstance(spec, Sequence) and not isinstance(spec, str):

@@ -15,6 +15,7 @@ from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 from urllib.parse import urlsplit
 
+from frspec import hub
 from frspec.errors import UserError
 
 URL = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
@@ -52,7 +53,7 @@ def find_files(source: str | Path) -> list[File]:
         return find_remote(source)
     if source == "":
         raise UserError("a source without a name (an empty shell variable?); write . for this folder")
-    path = Path(source).expanduser()
+    path = hub.local(source)
     try:
         paths = _find(path)
     except (OSError, ValueError) as error:  # unreadable folders, names no file can have
@@ -60,6 +61,8 @@ def find_files(source: str | Path) -> list[File]:
         raise UserError(f"{where}: cannot be listed: {why}") from error
     if not paths and path.exists() and not path.is_dir():
         raise UserError(f"{source} is a pipe or a device, and what is read must be there again; write it to a file")
+    if not paths and source == "-":
+        raise UserError("standard input is read once, and a source must be there again; write it to a file")
     if not paths:
         raise UserError(f"no files in {source}" if path.is_dir() else f"nothing is called {source}")
     return [_local(path) for path in paths]

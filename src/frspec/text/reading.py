@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from frspec import hub
 from frspec.errors import UserError
 from frspec.text.conversations import CONVERSATIONS
 from frspec.text.document import View
@@ -91,7 +92,7 @@ def find_sources(asked: Sequence[str | Path], reading: Reading = Reading()) -> S
 def _named(source: str | Path) -> tuple[str, str | Path]:
     """The name before a source, or "", and the source without it."""
     match = NAMED.fullmatch(source) if isinstance(source, str) else None
-    if match is None or Path(match[0]).expanduser().exists():
+    if match is None or hub.local(match[0]).exists():
         if isinstance(source, str) and _misnamed(source):
             raise UserError(f"{source}: a NAME begins with a letter from A to Z; letters, digits, _, . and - follow")
         return "", source

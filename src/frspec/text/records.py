@@ -63,7 +63,8 @@ def _object(line: bytes) -> Any:
     except UnicodeDecodeError as error:
         return Bad(f"not UTF-8 (byte {error.start + 1} of the line)")
     except (ValueError, RecursionError) as error:
-        return Bad(NO_OBJECT if line.strip() in (b"[", b"{") else f"not JSON: {error}")  # spread over many lines
+        spread = line.lstrip()[:1] == b"[" or line.strip() == b"{"  # over many lines
+        return Bad(NO_OBJECT if spread else f"not JSON: {error}")
     return record if isinstance(record, dict) else Bad(NO_OBJECT)
 
 

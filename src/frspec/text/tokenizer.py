@@ -67,7 +67,7 @@ class Tokenizer:
         Raises:
             UserError: when there is none, or one that could only be approximated.
         """
-        path = Path(name_or_path).expanduser()
+        path = hub.local(name_or_path)
         if name_or_path == shipped.NAME or not path.is_file():
             return _from_folder(hub.resolve(name_or_path, revision, hub.TOKENIZER_FILES), str(name_or_path))
         if revision is not None:

@@ -17,7 +17,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from frspec.bench.report import chart
-from frspec.bench.report.words import number, percent, short
+from frspec.bench.report.words import number, per_thousand, percent, short
 from frspec.ranking.figures import Report
 
 FOLDER = Path(__file__).parent
@@ -32,7 +32,7 @@ def render(report: Report) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"percent": percent, "number": number, "short": short, "heat": chart.heat}
+    environment.filters |= {words.__name__: words for words in (percent, per_thousand, number, short, chart.heat)}
     style = (FOLDER / "page.css").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     return environment.get_template("page.html").render(

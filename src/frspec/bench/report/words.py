@@ -15,6 +15,11 @@ def percent(share: float, digits: int = 2) -> str:
     return f"{value:.{digits}f} %"
 
 
+def per_thousand(share: float) -> str:
+    """How many of a thousand; all only where it is all."""
+    return "all" if share == 1 else f"{min(1000 * share, 999.9):.1f}"
+
+
 def number(value: int | None) -> str:
     """With commas; a dash for none."""
     return "–" if value is None else f"{value:,}"

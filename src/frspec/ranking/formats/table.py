@@ -47,6 +47,8 @@ def load_ranking(name: str | Path) -> Ranking:
 
 def read_source(name: str | Path, as_format: str | None = None) -> Source:
     """What ``name`` holds, read as the format of that name in ``FORMATS``, or as the one its content shows."""
+    if name == "":
+        raise UserError("a ranking without a name (an empty shell variable?); name its file, or demo")
     if isinstance(name, str):
         file, part = split_part(name)
         if part is not None:
