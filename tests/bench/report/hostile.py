@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from tokenizers import AddedToken
 
-from frspec.ranking.counts import Counts
+from frspec.ranking.counts import Counts, Sparse
 from frspec.ranking.figures import Report
 from frspec.ranking.ranking import Ranking
 from frspec.ranking.report import Reporter, ask
@@ -40,8 +40,8 @@ def hostile_report() -> Report:
     counts, samples = Counts(tokenizer.vocab_size), dict[str, Sample]()
     for name in HOSTILE:
         part = counts.part(name)
-        part.by_id += bad + (plain > first - 99)
-        part.documents, part.characters = 3, 999
+        times = bad + (plain > first - 99)
+        part.add(Sparse(np.flatnonzero(times), times[times > 0], documents=3, characters=999))
         ids = np.repeat(np.arange(tokenizer.vocab_size), part.by_id)
         samples[name] = Sample(ids, np.array([len(ids)]))
     ranking = Ranking.from_parts(dict.fromkeys(HOSTILE[:3], plain), tokenizer.fingerprint, {})
