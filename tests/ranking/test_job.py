@@ -214,6 +214,23 @@ def test_bad_files_are_left_out_and_counted(
     assert "c.jsonl, line 2" in caplog.text
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+def test_no_memory_for_a_text(
+    letters: Tokenizer, tmp_path: Path, workers: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is told with its place, and not left out: what is counted must not depend on the machine."""
+    (tmp_path / "a.txt").write_text("ab" * 700_000)
+    texts(tmp_path / "b.jsonl", "a", "ba" * 700_000)
+    monkeypatch.setattr("frspec.text.cutting.free_memory", lambda: 20_000_000)
+    for name, place in (("b.jsonl", "from line 1 on"), ("a.txt", "line 1")):
+        sources = find_sources([tmp_path / name], Reading(skip_bad=True))
+        with pytest.raises(
+            UserError, match=rf"{name}, {place}: behind 0 characters stand .* GB of memory, and 0\.0 GB"
+        ):
+            count_sources(letters, sources, Plan(workers))
+        monkeypatch.setattr("frspec.text.whole.LONG", 1000)
+
+
 def test_shards_by_themselves_come_to_what_the_job_counts(letters: Tokenizer, tmp_path: Path) -> None:
     sources = find_sources([texts(tmp_path / "a.jsonl", *("ab" * n for n in range(50)))])
     whole = count_sources(letters, sources, Plan(1))

@@ -13,6 +13,7 @@ from tokenizers import Tokenizer as Backend
 
 from frspec.errors import UserError
 from frspec.text import cutting
+from frspec.text.bad import TooLong
 from frspec.text.cutting import Cutter
 from frspec.text.tokenizer import Tokenizer
 from tests.text.kinds import BY_WORDS, FRAGMENTS, PROSE, TEXTS, WHOLE
@@ -164,6 +165,32 @@ def test_what_stands_beside_a_character_that_no_token_holds() -> None:
     tokenizer = Tokenizer(backend, "without spaces", {})
     for beginning in ("a ", "a a "):
         check("left out", tokenizer, beginning + "b" + " a" * 2000)
+
+
+@pytest.mark.usefixtures("small_parts")
+@pytest.mark.parametrize(("name", "space"), [("llama3", " "), ("llama3", "春"), ("unigram whole", "One day. ")])
+def test_what_memory_is_not_enough_for_is_refused(name: str, space: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As soon as it is known, wherever the text ends; what can be cut takes no more than its parts."""
+    size = 20 * SMALL
+    monkeypatch.setattr(cutting, "free_memory", lambda: size * cutting.NEEDED)
+    fits, prose = space * (size // 2 // len(space.encode())), PROSE * (size // len(PROSE) * 3)
+    check(name, kind(name), fits)
+    taken = 0
+
+    def endless() -> Iterator[str]:
+        nonlocal taken
+        yield from [] if name in UNCUT else [prose]
+        while True:
+            taken += len(fits.encode())
+            yield fits
+
+    with pytest.raises(
+        TooLong, match=r"behind [\d,]+ characters stand 1[23],\d{3} bytes or more without a place to cut"
+    ):
+        list(Cutter(kind(name)).cut(endless()))
+    assert taken <= 2 * size
+    monkeypatch.setattr(cutting, "free_memory", lambda: None)
+    assert check(name, kind(name), fits * 4)[-1] == fits * 4
 
 
 def test_half_a_surrogate_pair(small_parts: None) -> None:

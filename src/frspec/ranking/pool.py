@@ -21,7 +21,7 @@ from typing import TypeVar
 from frspec.errors import UserError
 from frspec.ranking.counts import Sparse, Tallied
 from frspec.ranking.tally import Tally
-from frspec.text.bad import HINT, Bad
+from frspec.text.bad import HINT, Bad, TooLong
 from frspec.text.blocks import Block, documents_of
 from frspec.text.document import Piece
 from frspec.text.reading import Reading
@@ -49,7 +49,12 @@ def count_block(tally: Tally, block: Block, reading: Reading) -> Tallied:
         documents[document.part] = documents.get(document.part, 0) + document.begins
     parts = dict[str, Sparse]()
     for name, some in pieces.items():
-        ids, times = tally.count(some)
+        try:
+            ids, times = tally.count(some)
+        except TooLong as error:
+            raise TooLong(
+                f"{block.name}, from {'row' if block.kind == 'rows' else 'line'} {block.first} on: {error}"
+            ) from error
         parts[name] = Sparse(ids, times, documents[name], sum(piece.characters for piece in some))
     return Tallied(parts, tuple(bad))
 

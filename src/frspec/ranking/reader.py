@@ -13,7 +13,7 @@ from itertools import chain
 from queue import Empty, Full, Queue
 
 from frspec.errors import UserError
-from frspec.text.bad import HINT
+from frspec.text.bad import HINT, TooLong
 from frspec.text.blocks import Block, Cut, Mark, blocks
 from frspec.text.reading import Reading
 from frspec.text.remote import Unreachable
@@ -117,7 +117,7 @@ def _read(task: Todo, reading: Reading, cut: Cut) -> Iterator[Read]:
     try:
         for block in blocks(task.shard, reading, cut, task.mark):
             yield Read(task.index, block)
-    except Unreachable:
+    except (Unreachable, TooLong):
         raise
     except UserError as error:
         if not reading.skip_bad:

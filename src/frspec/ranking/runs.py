@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from frspec.errors import UserError
 from frspec.ranking.ranking import Ids
+from frspec.text.bad import TooLong
 from frspec.text.blocks import blocks
 from frspec.text.cutting import Cutter
 from frspec.text.document import Document, Piece
@@ -78,7 +79,7 @@ def _documents(tokenizer: Tokenizer, sources: Sources) -> Iterator[Document]:
         try:
             for block in blocks(shard, reading, cut):
                 yield from (found for found in documents_of(block, reading) if isinstance(found, Document))
-        except Unreachable:
+        except (Unreachable, TooLong):
             raise
         except UserError:
             if not reading.skip_bad:

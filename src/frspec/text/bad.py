@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from frspec.errors import UserError
+
 HINT = "(--skip-bad leaves unreadable parts out)"
 
 
@@ -21,3 +23,8 @@ class Flaw(ValueError):  # noqa: N818 - what it says of a record
     def __init__(self, reason: str, line: int = 0) -> None:
         super().__init__(reason)
         self.line = line
+
+
+class TooLong(UserError):  # noqa: N818 - what it says of a text
+    """A text that this machine has no memory for: it is not bad, and what is counted must not depend on the machine, so
+    it is never left out."""

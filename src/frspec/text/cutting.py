@@ -23,6 +23,8 @@ from functools import cached_property
 
 from tokenizers.models import BPE
 
+from frspec.machine import free_memory
+from frspec.text.bad import TooLong
 from frspec.text.tokenizer import Tokenizer
 
 PART = 1 << 18
@@ -30,6 +32,9 @@ PART = 1 << 18
 AROUND = 1 << 11  # characters on each side that are encoded to try a place
 NEAR = 1 << 5  # the same, to see soon that a place is none
 TRIES = 16  # places of each sort
+NEEDED = 50
+"""Bytes of memory that encoding a byte in a text that is not cut takes at least: 32 for it and 16 for the pair it makes
+with the next, in the tokenizers library's ``Word``, and two that hold it; 60 to 120 where the library also splits."""
 SPACE = re.compile(r"(?<=[^\W_]) (?=[^\W_])")
 MARK = re.compile(r"(?<=[^\W_])[\n,.:;!?、。，；：！？।](?=[^\W_])")
 DIGIT = re.compile(r"(?<=[^\W\d_])(?=[0-9])")
@@ -50,22 +55,23 @@ class Cutter:
 
         Raises:
             UserError: when the text holds half of a surrogate pair.
+            TooLong: when what cannot be cut takes more memory than is free.
         """
-        settled, rest = list[str](), ""
+        settled, rest = _Settled(), ""
         for text in _slices(texts):
             rest += text
             while len(rest) >= PART + AROUND and self._takes_space is not None:
                 place = self._place(rest)
                 if place is None:
-                    settled.append(rest[: PART - AROUND])
+                    settled.add(rest[: PART - AROUND])
                     rest = rest[PART - AROUND :]
                 else:
-                    yield "".join([*settled, rest[:place]])
-                    settled, rest = [], rest[place + self._takes_space :]
+                    yield settled.end(rest[:place])
+                    rest = rest[place + self._takes_space :]
             if self._takes_space is None:
-                settled.append(rest)
+                settled.add(rest)
                 rest = ""
-        yield "".join([*settled, rest])
+        yield settled.end(rest)
 
     def _place(self, text: str) -> int | None:
         """One of the last places before ``PART`` where ``text`` can be cut."""
@@ -123,6 +129,34 @@ class Cutter:
             if all(self._same_ids(SAMPLE[:place], SAMPLE[place:], skip) for place in places):
                 return skip
         return None
+
+
+class _Settled:
+    """The beginning of a part, while nobody knows how long it is."""
+
+    def __init__(self) -> None:
+        self._held = list[str]()
+        self._size = 0  # bytes of UTF-8
+        self._before = 0  # characters of the parts before it
+
+    def add(self, text: str) -> None:
+        """So much of it cannot be cut; raises ``TooLong`` when encoding that alone would take all memory."""
+        self._held.append(text)
+        self._size += len(text.encode("utf-8", "surrogatepass"))
+        free, needed = free_memory(), self._size * NEEDED
+        if free is not None and needed > free:
+            raise TooLong(
+                f"behind {self._before:,} characters stand {self._size:,} bytes or more without a place to cut; encoding "
+                f"them takes {needed / 1e9:.1f} GB of memory, and {free / 1e9:.1f} GB are free; break them up, or count "
+                "where there is more"
+            )
+
+    def end(self, text: str) -> str:
+        """The whole part, which ends with ``text``; the next one begins."""
+        held, self._held, self._size = [*self._held, text], [], 0
+        whole = "".join(held)
+        self._before += len(whole)
+        return whole
 
 
 def _slices(texts: Iterable[str]) -> Iterator[str]:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from typing import Protocol
 
-from frspec.text.bad import Flaw
+from frspec.text.bad import Flaw, TooLong
 from frspec.text.block import BLOCK, Block, Cut, Mark
 from frspec.text.opened import Opened
 from frspec.text.packed import Stream
@@ -47,6 +47,8 @@ def long_blocks(shard: Opened, cut: Cut, mark: Mark, record: Callable[[Stream], 
         for content, before, given in _grouped(pieces, mark.characters):
             after = Mark(stream.position, mark.line + 1) if given is None else replace(mark, characters=given)
             yield shard.block("text", mark.line + 1, content, after, part, begins=not before)
+    except TooLong as error:
+        raise TooLong(f"{shard.shard.file}, line {mark.line + 1}: {error}") from error
     except Flaw as flaw:
         found.finish()
         after, line = Mark(stream.position, mark.line + 1), mark.line + 1 + flaw.line
