@@ -123,6 +123,24 @@ def test_help_imports_nothing_heavy() -> None:
     assert done.stdout == "[]\n"
 
 
+def test_texts_are_counted_and_reported_without_what_others_need(stories: Path, corpus: Path, tmp_path: Path) -> None:
+    out = tmp_path / "r"
+    lines = [
+        ["rank", "--tokenizer", stories, corpus, "-o", out, "--skip-bad"],
+        ["rank", "report", out, "--tokenizer", stories, "--on", corpus, "--skip-bad"],
+        ["show", out],
+        ["convert", out, "-o", tmp_path / "ids.json", "--size", "10"],
+    ]
+    code = (
+        "import sys\nfrom click.testing import CliRunner\nfrom frspec.cli.main import frspec\n"
+        f"for words in {[[*map(str, words)] for words in lines]}:\n"
+        "    assert CliRunner().invoke(frspec, words).exit_code == 0, words\n"
+        "print(sorted({'torch', 'pyarrow', 'jinja2', 'huggingface_hub', 'matplotlib'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
 def test_a_full_disk_costs_no_work_and_leaves_no_ranking(stories: Path, corpus: Path, tmp_path: Path) -> None:
     """A limit on file sizes fails a write the way a full disk does."""
     code = (

@@ -56,6 +56,24 @@ def test_by_hand(letters: Tokenizer, tmp_path: Path, workers: int) -> None:
     assert (counts.documents, counts.characters, counts.tokens) == (4, 10, 8)
 
 
+def test_processes_are_started_only_where_there_is_enough_to_count(
+    letters: Tokenizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sources = find_sources([texts(tmp_path / "a.jsonl", "abca")])
+
+    def refused(*_: object) -> None:
+        raise UserError("a process")
+
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    monkeypatch.setattr(pool, "ProcessPoolExecutor", refused)
+    assert count_sources(letters, sources).tokens == 4
+    with pytest.raises(UserError, match="a process"):
+        count_sources(letters, sources, Plan(2))
+    monkeypatch.setattr(job, "FEW", 1)
+    with pytest.raises(UserError, match="a process"):
+        count_sources(letters, sources)
+
+
 def test_messages_are_texts(letters: Tokenizer, tmp_path: Path) -> None:
     talk = [{"role": "user", "content": "ab"}, {"role": "assistant", "content": "d"}]
     file = write(tmp_path / "a.jsonl", {"messages": talk})

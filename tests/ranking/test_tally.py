@@ -1,5 +1,6 @@
 """Counts of ids against the tokenizers library's encoding, whichever way a text goes."""
 
+import pickle
 from collections import Counter
 from functools import cache
 from pathlib import Path
@@ -45,6 +46,12 @@ def library(tokenizer: Tokenizer, *texts: str) -> dict[int, int]:
 def test_any_texts(name: str, texts: list[str]) -> None:
     tokenizer, counter = kind(name)
     assert counted(counter, *texts) == library(tokenizer, *texts)
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_sent_to_a_process_it_counts_the_same(name: str) -> None:
+    tokenizer, counter = kind(name)
+    assert counted(pickle.loads(pickle.dumps(counter)), PROSE) == library(tokenizer, PROSE)
 
 
 @pytest.mark.parametrize("name", KINDS)
