@@ -20,9 +20,16 @@ from tests.text.kinds import BY_WORDS, FRAGMENTS, PROSE, TEXTS, WHOLE, byte_leve
 
 
 @cache
-def kind(name: str) -> tuple[Tokenizer, Words]:
+def made(name: str) -> tuple[Tokenizer, Words]:
     tokenizer = BY_WORDS[name]()
     return tokenizer, Words(tokenizer)
+
+
+def kind(name: str) -> tuple[Tokenizer, Words]:
+    """Without what another test has added and left."""
+    tokenizer, counted = made(name)
+    counted.take()
+    return tokenizer, counted
 
 
 def taken(counted: Words) -> Counter[int]:
