@@ -21,7 +21,7 @@ from frspec.errors import UserError
 URL = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class File:
     """One file: the name to speak of it, its ``size`` in bytes (0 if its place does not tell), how to open it.
 
@@ -104,14 +104,14 @@ def _is_file(path: Path) -> bool:
 
 def _local(path: Path) -> File:
     if not path.exists():
-        return File(str(path), str(path.resolve()), 0, partial(_open, path))
+        return File(str(path), str(path.resolve()), 0, partial(_open, str(path)))
     about = path.stat()
     stamp = f"{about.st_size}-{about.st_mtime_ns}"
-    return File(str(path), str(path.resolve()), about.st_size, partial(_open, path), stamp)
+    return File(str(path), str(path.resolve()), about.st_size, partial(_open, str(path)), stamp)
 
 
-def _open(path: Path) -> BinaryIO:
+def _open(path: str) -> BinaryIO:  # no Path, which takes as much memory as all the rest of a file
     try:
-        return path.open("rb")
+        return Path(path).open("rb")
     except OSError as error:
         raise UserError(f"{path}: cannot be opened: {error.strerror}") from error
