@@ -1,6 +1,7 @@
 """Files appear whole or not at all, and what they replace is never lost."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -143,6 +144,29 @@ def test_provenance_keeps_a_command_that_can_be_pasted(monkeypatch: pytest.Monke
 
 HOLD = "import sys\nfrom pathlib import Path\nfrom frspec.artifacts import alone\n"
 HOLD += "with alone(Path(sys.argv[1])):\n    print('held', flush=True)\n    sys.stdin.read()\n"
+
+
+BEGIN = """
+import os, signal, sys
+from pathlib import Path
+from frspec.artifacts import atomic_path
+with atomic_path(Path(sys.argv[1])) as temporary:
+    if len(sys.argv) > 2:
+        temporary.write_text("half")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_who_writes_a_file_next_takes_away_what_a_killed_process_had_begun(tmp_path: Path) -> None:
+    path, other = tmp_path / "a.ranking", tmp_path / ".a.ranking.somebody"
+    other.mkdir()
+    (other / "own").touch()
+    for words in ([], ["half"]):
+        assert subprocess.run([sys.executable, "-c", BEGIN, path, *words], check=False).returncode == -signal.SIGKILL
+    assert len([*tmp_path.iterdir()]) == 3
+    with alone(path):
+        pass
+    assert [*tmp_path.rglob("*")] == [other, other / "own"]
 
 
 def test_one_process_at_a_time_writes_a_file(tmp_path: Path) -> None:

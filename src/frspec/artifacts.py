@@ -14,6 +14,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
+from glob import escape
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -70,7 +71,8 @@ def alone(path: Path) -> Iterator[None]:
     """Hold ``path``, which is to be written, against other processes that ask for the same.
 
     What is held is the empty hidden file ``.NAME.lock`` beside it, which goes away at the end. A process that was
-    killed holds nothing, and nobody does where a file system or a platform knows no locks.
+    killed holds nothing, and nobody does where a file system or a platform knows no locks. What one that was killed
+    had begun to write of this file is removed.
 
     Raises:
         UserError: when another process holds it, or the place cannot be written.
@@ -83,6 +85,7 @@ def alone(path: Path) -> Iterator[None]:
     except OSError as error:
         raise UserError(f"cannot write {path}: {error.strerror or error}; choose another place") from error
     try:
+        _remove_begun(path)
         yield
     finally:
         lock.unlink(missing_ok=True)
@@ -108,6 +111,14 @@ def _hold(lock: Path) -> BinaryIO:
             if os.path.samestat(os.fstat(file.fileno()), lock.stat()):
                 return file
         file.close()  # whoever held it has just taken it away
+
+
+def _remove_begun(path: Path) -> None:
+    """Take away ``atomic_path``'s neighbours of the file ``path``, of which it was the only writer."""
+    for neighbour in path.parent.glob(f".{escape(path.name)}.????????"):
+        with contextlib.suppress(OSError):  # it holds something else
+            (neighbour / path.name).unlink(missing_ok=True)
+            neighbour.rmdir()
 
 
 def _neighbour(path: Path, folder: bool) -> Path:
