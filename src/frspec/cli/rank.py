@@ -42,7 +42,8 @@ def reading_options(command: Callable[..., None]) -> Callable[..., None]:
                      help="Of conversations, count only what this role says; may be repeated."),
         click.option("--chat-template", is_flag=True,
                      help="Count conversations as the chat template writes them, with the tokens it adds."),
-        click.option("--workers", type=click.IntRange(1, 1024), help="Processes; all cores by default."),
+        click.option("--workers", type=click.IntRange(1, 1024),
+                     help="Processes; all cores by default, where that pays."),
         click.option("--skip-bad", is_flag=True, help="Leave unreadable records and files out, and say how many."),
     )  # fmt: skip
     for option in reversed(options):
