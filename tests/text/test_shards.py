@@ -339,3 +339,49 @@ def outcome_from(shard: Shard, mark: Mark, most: int = 10**6) -> tuple[list[Any]
     with suppress(UserError):
         found.extend(islice(blocks(shard, PLAIN, None, mark), most))
     return told(found), found[-1].after if found else mark
+
+
+@pytest.mark.parametrize("kind", [pa.string(), pa.large_string()])
+def test_long_values_are_given_in_pieces_and_go_on_anywhere(
+    tmp_path: Path, small: pytest.MonkeyPatch, kind: pa.DataType
+) -> None:
+    small.setattr("frspec.text.parquet.LONG", 128)
+    small.setattr("frspec.text.parquet.CHUNK", 16)
+    path = tmp_path / "a.parquet"
+    texts = ["one", "x" * 500, None, "é春\0🙂" * 90, "y" * 100, "", "last " * 99]
+    pq.write_table(pa.table({"text": pa.array(texts, kind), "id": range(7)}), path, row_group_size=4)
+    (shard,) = split(find_sources([path]))
+    found = read(shard)
+    wanted = [text for text in texts if text is not None]
+    (bad,) = (text for text in told(found) if isinstance(text, Bad))
+    assert bad.reason == f"{path}, row 3: field 'text' is null"
+    assert [text for text in told(found) if not isinstance(text, Bad)] == wanted
+    pieces = [block for block in found if block.kind == "text"]
+    assert {block.first for block in pieces} == {2, 4, 7}
+    assert len(pieces) > 9
+    assert max(block.size for block in pieces) <= 64 + 33
+    for number, block in enumerate(found, 1):
+        assert told([*found[:number], *read(shard, block.after)]) == told(found)
+    assert {block.kind for block in blocks(shard, PLAIN)} == {"rows"}, "where each is to be held whole"
+    assert told(blocks(shard, PLAIN)) == told(found)
+
+
+@pytest.mark.usefixtures("small")
+def test_long_values_that_are_no_good_text_are_told_of_as_short_ones_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.parquet"
+    talk = [{"role": "user", "content": "Hi " * 99}]
+    for values, field in (
+        (pa.array([b"a" * 300 + b"\xff"], pa.binary()).view(pa.string()), "text"),
+        (pa.array([b"a" * 300], pa.binary()), "text"),
+        (pa.array([[1] * 99]), "text"),
+        (pa.array([talk]), "messages"),
+    ):
+        pq.write_table(pa.table({field: values}), path)
+        (shard,) = split(find_sources([path]))
+        short = told(read(shard))
+        with monkeypatch.context() as patch:
+            patch.setattr("frspec.text.parquet.LONG", 128)
+            assert told(read(shard)) == short
+        assert isinstance(short[0], Bad) is (field == "text")

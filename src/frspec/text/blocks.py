@@ -45,7 +45,7 @@ def blocks(shard: Shard, reading: Reading, cut: Cut | None = None, after: Mark =
     kind = form(shard.file.name)[0]
     if kind == "rows":
         with shard.file.open() as file:
-            yield from row_blocks(file, shard, reading, after.position)
+            yield from row_blocks(file, shard, reading, cut if reading.view is None else None, after)
         return
     line = after.line
     try:

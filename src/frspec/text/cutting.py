@@ -146,9 +146,9 @@ class _Settled:
         free, needed = free_memory(), self._size * NEEDED
         if free is not None and needed > free:
             raise TooLong(
-                f"behind {self._before:,} characters stand {self._size:,} bytes or more without a place to cut; encoding "
-                f"them takes {needed / 1e9:.1f} GB of memory, and {free / 1e9:.1f} GB are free; break them up, or count "
-                "where there is more"
+                f"behind {self._before:,} characters stand {self._size:,} bytes or more without a place to cut; "
+                f"encoding them takes {needed / 1e9:.1f} GB of memory, and {free / 1e9:.1f} GB are free; break them "
+                "up, or count where there is more"
             )
 
     def end(self, text: str) -> str:

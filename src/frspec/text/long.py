@@ -43,8 +43,7 @@ def long_blocks(shard: Opened, cut: Cut, mark: Mark, record: Callable[[Stream], 
             for _ in check.pieces():
                 pass
             part = check.part
-        pieces = _without(cut(found.pieces()), mark.characters)  # what was cut goes missing in places, so cut it again
-        for content, before, given in _grouped(pieces, mark.characters):
+        for content, before, given in cut_pieces(found.pieces(), cut, mark.characters):
             after = Mark(stream.position, mark.line + 1) if given is None else replace(mark, characters=given)
             yield shard.block("text", mark.line + 1, content, after, part, begins=not before)
     except TooLong as error:
@@ -55,10 +54,11 @@ def long_blocks(shard: Opened, cut: Cut, mark: Mark, record: Callable[[Stream], 
         yield shard.block("bad", line, [str(flaw)], after) if str(flaw) else shard.block("lines", line, b"", after)
 
 
-def _grouped(pieces: Iterator[str], given: int) -> Iterator[tuple[list[str], int, int | None]]:
-    """About 1 MiB of pieces, how many characters came before, and how many have come with them, None at the end."""
+def cut_pieces(text: Iterable[str], cut: Cut, given: int) -> Iterator[tuple[list[str], int, int | None]]:
+    """The pieces of ``text`` behind the first ones, which have ``given`` characters: about 1 MiB of them at a time, how
+    many characters came before, and how many have come with them, None at the end."""
     ready, size = list[str](), 0
-    for piece in pieces:
+    for piece in _without(cut(text), given):  # what was cut goes missing in places, so cut it again
         if size >= BLOCK:
             yield ready, given, given + size
             given, ready, size = given + size, [], 0

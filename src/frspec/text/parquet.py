@@ -5,12 +5,15 @@ Knows: how Parquet can be broken, how to keep little of it in memory. Does not k
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
 from frspec.errors import UserError
-from frspec.text.bad import Bad
-from frspec.text.block import BLOCK, Block, Mark
+from frspec.text.bad import Bad, TooLong
+from frspec.text.block import BLOCK, LONG, Block, Cut, Mark
+from frspec.text.long import cut_pieces
+from frspec.text.packed import CHUNK
 from frspec.text.places import File
 from frspec.text.reading import Reading
 from frspec.text.remote import Unreachable
@@ -19,13 +22,13 @@ from frspec.text.shards import Shard
 ROWS = 64  # read at once, at most
 
 
-def row_blocks(raw: BinaryIO, shard: Shard, reading: Reading, row: int) -> Iterator[Block]:
-    """The shard's rows, without the first ``row`` of the file.
+def row_blocks(raw: BinaryIO, shard: Shard, reading: Reading, cut: Cut | None, after: Mark) -> Iterator[Block]:
+    """The shard's rows that come ``after`` a row of the file; with ``cut`` long texts in pieces.
 
     Raises:
         UserError: when it is no Parquet file, a checksum does not fit, or it holds fewer rows than it says.
     """
-    name, number = shard.file.name, row
+    name, number = shard.file.name, after.position
     try:
         with _opened(raw) as file:
             about = file.metadata
@@ -34,10 +37,19 @@ def row_blocks(raw: BinaryIO, shard: Shard, reading: Reading, row: int) -> Itera
             start = sum(about.row_group(group).num_rows for group in range(shard.start))
             rows = sum(about.row_group(group).num_rows for group in groups)
             end = start + rows if shard.end is not None else about.num_rows
-            for content, count in _packed_rows(file, groups, columns, start, row):
-                first, number = max(start, number) + 1, max(start, number) + count
+            for some in _rows(file, groups, columns, start, number):
+                first, number = max(start, number), max(start, number) + sum(map(len, some))
                 read = shard.size * (number - start) // (rows or 1)
-                yield Block(shard.file, shard.part, "rows", first, content, Mark(number, number), read)
+                text = None if cut is None else _long_text(some, reading)
+                if cut is None or text is None:
+                    yield Block(shard.file, shard.part, "rows", first + 1, _packed(some), Mark(number, number), read)
+                    continue
+                given = after.characters if first == after.position else 0
+                for content, before, behind in cut_pieces(text, cut, given):
+                    mark = Mark(number, number) if behind is None else Mark(first, first, behind)
+                    yield Block(shard.file, shard.part, "text", number, content, mark, read, not before)
+    except TooLong as error:
+        raise TooLong(f"{name}, row {number}: {error}") from error
     except _broken() as error:
         place = f"{name}, after row {number}" if number else name
         raise UserError(f"{place}: not a readable Parquet file: {_line(error)}; get the file again") from error
@@ -72,8 +84,8 @@ def row_group_sizes(file: File) -> list[int]:
         return []
 
 
-def _packed_rows(file: Any, groups: range, columns: list[str], start: int, row: int) -> Iterator[tuple[bytes, int]]:
-    """Arrow streams of about 1 MiB of the rows behind ``row``, and how many; ``start`` come before the first group."""
+def _rows(file: Any, groups: range, columns: list[str], start: int, row: int) -> Iterator[list[Any]]:
+    """The rows behind ``row``, about 1 MiB at a time, long ones alone; ``start`` come before the first group."""
     about, left = file.metadata, [*groups]
     while left and start + about.row_group(left[0]).num_rows <= row:
         start += about.row_group(left.pop(0)).num_rows
@@ -82,17 +94,20 @@ def _packed_rows(file: Any, groups: range, columns: list[str], start: int, row: 
         for batch in _batches(file, left, columns):
             wanted, start = batch.slice(max(0, row - start)), start + len(batch)
             for rows in _sliced(wanted):
+                if ready and rows.nbytes > LONG:
+                    yield ready
+                    ready, size = [], 0
                 ready.append(rows)
                 size += rows.nbytes
                 if size >= BLOCK:
-                    yield _packed(ready)
+                    yield ready
                     ready, size = [], 0
     except _broken():
         if ready:
-            yield _packed(ready)
+            yield ready
         raise
     if ready:
-        yield _packed(ready)
+        yield ready
 
 
 def _batches(file: Any, groups: list[int], columns: list[str]) -> Iterator[Any]:
@@ -108,20 +123,39 @@ def _batches(file: Any, groups: list[int], columns: list[str]) -> Iterator[Any]:
             return
 
 
+def _long_text(some: list[Any], reading: Reading) -> Iterator[str] | None:
+    """The text of a row alone that is long and surely good, in pieces; None of all others."""
+    import pyarrow as pa
+
+    rows, names = some[0], some[0].schema.names
+    if len(some) > 1 or len(rows) > 1 or rows.nbytes <= LONG or reading.by is not None or len({*names}) < len(names):
+        return None
+    values = (rows.column(name)[0] for name in reading.fields if name in names)
+    value = next((value for value in values if value.is_valid), None)
+    if not isinstance(value, pa.StringScalar | pa.LargeStringScalar):
+        return None
+    try:
+        rows.validate(full=True)  # UTF-8 too
+    except pa.ArrowInvalid:
+        return None
+    held = memoryview(value.as_buffer())
+    return codecs.iterdecode((bytes(held[at : at + CHUNK]) for at in range(0, len(held), CHUNK)), "utf-8")
+
+
 def _sliced(batch: Any) -> Iterator[Any]:
     """The rows, about 1 MiB at a time: a dictionary makes a file look as if they were smaller."""
-    step = max(1, len(batch) * BLOCK // max(1, batch.nbytes))
+    step = max(1, len(batch) * BLOCK // max(1, batch.nbytes)) if batch.nbytes <= LONG else 1
     return (batch.slice(place, step) for place in range(0, len(batch), step))
 
 
-def _packed(batches: list[Any]) -> tuple[bytes, int]:
+def _packed(batches: list[Any]) -> bytes:
     import pyarrow as pa
 
     out = pa.BufferOutputStream()
     with pa.ipc.new_stream(out, batches[0].schema) as stream:
         for batch in batches:
             stream.write_batch(batch)
-    return out.getvalue().to_pybytes(), sum(map(len, batches))
+    return bytes(out.getvalue().to_pybytes())
 
 
 def _batch_size(group: Any, columns: list[str]) -> int:
