@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from frspec.engine import llm
+from frspec.text.tokenizer import Tokenizer
 from tests.cli.outside import Outside
 
 PROMPTS = {
@@ -69,3 +70,15 @@ def test_refused_before_a_model_is_loaded(
     before = sorted(tmp_path.iterdir())
     assert said in Outside(monkeypatch, capsys).refusal(*words.split())
     assert sorted(tmp_path.iterdir()) == before, "nothing is left behind"
+
+
+@pytest.mark.parametrize("verb", ["rank --tokenizer demo -o a.ranking", "rank report demo --on"])
+def test_sources_are_looked_for_before_a_tokenizer_is_loaded(
+    verb: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def load(*given: object) -> None:
+        raise AssertionError("a tokenizer is loaded")
+
+    monkeypatch.setattr(Tokenizer, "load", load)
+    monkeypatch.chdir(tmp_path)
+    assert "nothing is called nowhere.jsonl" in Outside(monkeypatch, capsys).refusal(*verb.split(), "nowhere.jsonl")

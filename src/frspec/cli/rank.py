@@ -100,16 +100,16 @@ def rank(
 
     check_ranking_name(output)
     check_place(output)
-    tokenizer = Tokenizer.load(name, revision)
     journal = journal_of(output)
-    reading = Reading(field, by, skip_bad, make_view(tokenizer, roles, chat_template))
-    found = find_sources(sources, reading)
+    found = find_sources(sources, Reading(field, by, skip_bad))
     _check_overwritten(output, found)
     found = found.without(output, journal)
     if balance and by is None and not any(part for part, _ in found.groups):
         raise click.UsageError("--balance weighs parts; name them (de=law.jsonl en=books/) or say --by FIELD")
     if balance and shard:
         raise click.UsageError("--balance goes with frspec rank merge, when all shards are counted; leave it out here")
+    tokenizer = Tokenizer.load(name, revision)
+    found = found.seen_by(make_view(tokenizer, roles, chat_template))
     plan = Plan(workers, shard, on, journal)
     start = time.perf_counter()
     with alone(output):

@@ -6,7 +6,6 @@ Knows: what is asked and where the answer goes. Does not know: how figures are f
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -91,15 +90,18 @@ def report(
     from frspec.cli.rank_report_table import print_report
     from frspec.ranking.ranking import Ranking
     from frspec.ranking.report import Reporter, ask, check_ids
+    from frspec.text.reading import Reading, find_sources
 
     for output in outputs:
         check_output(output)
     ranking = Ranking.load(file)
+    sources = find_sources((*on, *more), Reading(reading["field"], reading["by"], reading["skip_bad"]))
     tokenizer = _tokenizer(ranking, name, revision)
+    view = make_view(tokenizer, reading["roles"], reading["chat_template"])
     check_ids(ranking, tokenizer)
     question = ask(ranking, tokenizer.vocab_size, sizes, size, depth)
     reporter = Reporter(ranking, tokenizer, stop_ids(tokenizer.name, revision), question)
-    found = _measure(file, reporter, _sources(tokenizer, (*on, *more), reading), reading["workers"])
+    found = _measure(file, reporter, sources.seen_by(view), reading["workers"])
     for output in outputs:
         write(found, output)
     if as_json:
@@ -135,13 +137,6 @@ def stop_ids(name: str, revision: str | None) -> set[int]:
     folder = hub.resolve(name, revision, hub.TOKENIZER_FILES)
     files = [folder / "config.json", folder / "generation_config.json"]
     return {id for file in files if file.is_file() for id in Keys(read_object(file), file).token_ids("eos_token_id")}
-
-
-def _sources(tokenizer: Tokenizer, asked: Sequence[str], reading: Mapping[str, Any]) -> Sources:
-    from frspec.text.reading import Reading, find_sources
-
-    view = make_view(tokenizer, reading["roles"], reading["chat_template"])
-    return find_sources(asked, Reading(reading["field"], reading["by"], reading["skip_bad"], view))
 
 
 def _measure(file: str, reporter: Reporter, sources: Sources, workers: int | None) -> Report:

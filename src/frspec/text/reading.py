@@ -61,6 +61,10 @@ class Sources:
         groups = tuple((name, tuple(file for file in files if file.key not in keys)) for name, files in self.groups)
         return replace(self, groups=groups)
 
+    def seen_by(self, view: View | None) -> Sources:
+        """The same, of which ``view`` chooses what is meant."""
+        return replace(self, reading=replace(self.reading, view=view))
+
 
 def find_sources(asked: Sequence[str | Path], reading: Reading = Reading()) -> Sources:
     """The files of ``asked``: files, folders, patterns and URLs as ``find_files`` takes them, or NAME=SOURCE.
