@@ -42,6 +42,13 @@ def test_text_goes_to_stdout_and_figures_to_stderr(stories: Path, greedy: str) -
         assert ("draft layer" in times) == ("--tree-width" in draft)
 
 
+def test_a_single_token_has_no_speed(stories: Path) -> None:
+    """Nothing was timed after it, and no pass followed the one that read the prompt."""
+    settings = ["--model", str(stories), "--temperature", "0", "--seed", "5"]
+    done = frspec("generate", "Once upon a time", "--max-tokens", "1", *settings)
+    assert done.stderr.splitlines()[0] == "1 token, seed 5"
+
+
 def test_prompts_from_stdin_a_file_and_a_conversation(stories: Path, greedy: str, tmp_path: Path) -> None:
     settings = ["--model", str(stories), "--temperature", "0", "--max-tokens", "40"]
     assert frspec("generate", "-", *settings, stdin="Once upon a time").stdout == greedy + "\n"

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from frspec.cli.conversations import read_conversation, template_variables
-from frspec.cli.figures import time_shares
+from frspec.cli.figures import plural, time_shares
 from frspec.cli.options import (
     REPORT,
     SAMPLING,
@@ -131,15 +131,17 @@ def _as_json(output: RequestOutput, llm: LLM) -> dict[str, Any]:
 
 
 def _summary(llm: LLM, output: RequestOutput | None) -> None:
+    """What there is to say: a single token, or a single burst, has no speed."""
     seconds, stats = llm.engine.clock.seconds, llm.engine.stats
-    rate = output.metrics.tokens_per_second if output else 0.0
-    tokens = sum(len(completion.token_ids) for completion in output.outputs) if output else 0
-    seed = f", seed {output.seed}" if output else ""
-    print(
-        f"{tokens} tokens, {rate:.1f} tok/s, mean acceptance length {stats.mean_acceptance_length:.2f}"
-        f" over {stats.target_passes} target passes{seed}",
-        file=sys.stderr,
-    )
+    figures = [plural(sum(len(completion.token_ids) for completion in output.outputs) if output else 0, "token")]
+    if output and output.metrics.tokens_per_second:
+        figures.append(f"{output.metrics.tokens_per_second:.1f} tok/s")
+    if stats.target_passes:
+        passes = f"{stats.target_passes} target pass{'' if stats.target_passes == 1 else 'es'}"
+        figures.append(f"mean acceptance length {stats.mean_acceptance_length:.2f} over {passes}")
+    if output:
+        figures.append(f"seed {output.seed}")
+    print(", ".join(figures), file=sys.stderr)
     if stats.draft_failures:
         print(f"the drafter failed {stats.draft_failures} times; the text went on without it", file=sys.stderr)
     print(f"time: {time_shares(seconds)}", file=sys.stderr)
