@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from frspec.errors import UserError
 
-HINT = "(--skip-bad leaves unreadable parts out)"
+HINT = "(mend or remove it; frspec rank and frspec train leave such parts out with --skip-bad)"
 
 
 @dataclass(frozen=True)
