@@ -10,6 +10,8 @@ import os
 import platform
 from pathlib import Path
 
+GROUP = Path("/sys/fs/cgroup")  # a container's own, where its limits are
+
 
 def processor() -> str:
     """The processor's name; Linux keeps it where ``platform`` does not look."""
@@ -29,16 +31,18 @@ def cores() -> int:
 def free_memory() -> int | None:
     """Bytes that programs may still take without others' being swapped out, a container's limit counted; None where the
     system does not say."""
-    listing, group = Path("/proc/meminfo"), Path("/sys/fs/cgroup")
+    listing = Path("/proc/meminfo")
     if not listing.exists():
         return None
     line = next((line for line in listing.read_text().splitlines() if line.startswith("MemAvailable:")), None)
     if line is None:
         return None
     free = int(line.split()[1]) * 1024
-    with contextlib.suppress(OSError, ValueError):  # no container, or no limit
-        limit, used = (int((group / name).read_text()) for name in ("memory.max", "memory.current"))
-        free = min(free, max(0, limit - used))
+    with contextlib.suppress(OSError, ValueError, KeyError):  # no container, or no limit
+        limit, used = (int((GROUP / name).read_text()) for name in ("memory.max", "memory.current"))
+        kinds = dict(line.split() for line in (GROUP / "memory.stat").read_text().splitlines())
+        files = int(kinds["inactive_file"]) + int(kinds["active_file"])  # pages that make way: all that has been read
+        free = min(free, max(0, limit - used + files))
     return free
 
 

@@ -3,6 +3,7 @@
 import collections
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -69,9 +70,14 @@ def test_processes_are_started_only_where_there_is_enough_to_count(
     assert count_sources(letters, sources).tokens == 4
     with pytest.raises(UserError, match="a process"):
         count_sources(letters, sources, Plan(2))
-    monkeypatch.setattr(job, "FEW", 1)
+    with monkeypatch.context() as patched:
+        patched.setattr(job, "FEW", 1)
+        with pytest.raises(UserError, match="a process"):
+            count_sources(letters, sources)
+    (part, (file,)), *_ = sources.groups
+    untold = replace(sources, groups=((part, (replace(file, size=0),)),))  # as of some places of the web
     with pytest.raises(UserError, match="a process"):
-        count_sources(letters, sources)
+        count_sources(letters, untold)
 
 
 def test_messages_are_texts(letters: Tokenizer, tmp_path: Path) -> None:
@@ -247,6 +253,20 @@ def test_no_memory_for_a_text(
         ):
             count_sources(letters, sources, Plan(workers))
         monkeypatch.setattr("frspec.text.whole.LONG", 1000)
+
+
+def test_no_memory_for_a_text_far_into_a_file(
+    letters: Tokenizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its line is that of the file, whatever shard it is in; of a line that is not held, with where that begins."""
+    file = texts(tmp_path / "a.jsonl", *"abcd", "ab" * 700_000)
+    (shard,) = (shard for shard in split(find_sources([file]), 50) if shard.start == 50)
+    monkeypatch.setattr("frspec.text.cutting.free_memory", lambda: 20_000_000)
+    with pytest.raises(UserError, match=r"a\.jsonl, from line 5 on: behind 0 characters"):
+        job.count_shards(letters, Reading(), [Todo(0, shard, Mark())])
+    monkeypatch.setattr("frspec.text.lines.LONG", 1000)
+    with pytest.raises(UserError, match=r"a\.jsonl, line 1 behind byte 50: behind 0 characters"):
+        job.count_shards(letters, Reading(), [Todo(0, shard, Mark())])
 
 
 def test_shards_by_themselves_come_to_what_the_job_counts(letters: Tokenizer, tmp_path: Path) -> None:

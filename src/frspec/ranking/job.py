@@ -105,7 +105,8 @@ def share_of(shards: Sequence[Shard], i: int, n: int) -> list[Shard]:
 
 def _steps(tokenizer: Tokenizer, reading: Reading, plan: Plan, todo: Sequence[Todo]) -> Generator[Step]:
     if plan.on is None:
-        few = sum(item.shard.size for item in todo) < FEW
+        sizes = [item.shard.size for item in todo]
+        few = sum(sizes) < FEW and all(sizes)  # 0 may be any
         return _here(tokenizer, reading, todo, plan.workers or (1 if few else os.cpu_count() or 1))
     from frspec.ranking.on_ray import count_on_ray
 

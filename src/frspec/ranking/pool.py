@@ -25,6 +25,7 @@ from frspec.text.bad import HINT, Bad, TooLong
 from frspec.text.blocks import Block, documents_of
 from frspec.text.document import Piece
 from frspec.text.reading import Reading
+from frspec.text.records import place_in
 from frspec.text.tokenizer import Tokenizer
 
 PARALLEL = "TOKENIZERS_PARALLELISM"
@@ -52,9 +53,7 @@ def count_block(tally: Tally, block: Block, reading: Reading) -> Tallied:
         try:
             ids, times = tally.count(some)
         except TooLong as error:
-            raise TooLong(
-                f"{block.name}, from {'row' if block.kind == 'rows' else 'line'} {block.first} on: {error}"
-            ) from error
+            raise TooLong(f"{block.name}, from {place_in(block, block.first)} on: {error}") from error
         parts[name] = Sparse(ids, times, documents[name], sum(piece.characters for piece in some))
     return Tallied(parts, tuple(bad))
 

@@ -51,8 +51,8 @@ class Tally:
         used = np.empty(0, dtype=np.int64)
         try:
             for ids, times in self._counts(pieces):
-                np.add.at(self._sums, ids, times)
                 used = np.union1d(used, ids)
+                np.add.at(self._sums, ids, times)
             return used, self._sums[used]
         finally:
             self._sums[used] = 0

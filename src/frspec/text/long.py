@@ -47,7 +47,8 @@ def long_blocks(shard: Opened, cut: Cut, mark: Mark, record: Callable[[Stream], 
             after = Mark(stream.position, mark.line + 1) if given is None else replace(mark, characters=given)
             yield shard.block("text", mark.line + 1, content, after, part, begins=not before)
     except TooLong as error:
-        raise TooLong(f"{shard.shard.file}, line {mark.line + 1}: {error}") from error
+        behind = f" behind byte {shard.shard.start:,}" if shard.shard.start else ""
+        raise TooLong(f"{shard.shard.file}, line {mark.line + 1}{behind}: {error}") from error
     except Flaw as flaw:
         found.finish()
         after, line = Mark(stream.position, mark.line + 1), mark.line + 1 + flaw.line

@@ -127,14 +127,18 @@ def text_or_messages(value: Any, field: str) -> dict[str, Any]:
     raise ValueError(f"field {field!r} is a {type(value).__name__}, not a text or a conversation")
 
 
-def _bad(block: Block, number: int, reason: str) -> Bad:
-    place = f"{'row' if block.kind == 'rows' else 'line'} {number}"
+def place_in(block: Block, number: int) -> str:
+    """How to speak of the line or row of ``block`` that has this number there: by its number in the file."""
     if block.since:
         try:
-            place = f"line {number + _lines_before(block.file, block.since)}"
+            return f"line {number + _lines_before(block.file, block.since)}"
         except (UserError, OSError):
-            place = f"line {number} behind byte {block.since:,}"
-    return Bad(f"{block.name}, {place}: {reason}")
+            return f"line {number} behind byte {block.since:,}"
+    return f"{'row' if block.kind == 'rows' else 'line'} {number}"
+
+
+def _bad(block: Block, number: int, reason: str) -> Bad:
+    return Bad(f"{block.name}, {place_in(block, number)}: {reason}")
 
 
 @lru_cache(64)
